@@ -1,0 +1,91 @@
+"""Formulas on tensors: the short-time spectrum, its inverse, and the alpha-Wiener filter. Pure."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stft:
+    """A short-time Fourier transform with a periodic Hann window as long as the transform.
+
+    Centred: frame k sits on sample k * hop. The signal is zero-padded to a multiple of the hop,
+    then half a window of reflection is added at both ends, as both published models do.
+    """
+
+    n_fft: int  # samples
+    hop: int  # samples; divides n_fft at least four times for a flat overlap of squared windows
+
+    @property
+    def bins(self) -> int:
+        """Number of frequencies, DC and Nyquist included."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def margin(self) -> int:
+        """Samples of reflection at each end."""
+        return self.n_fft // 2
+
+    def window(self, like: Tensor) -> Tensor:
+        """The window, on the device of `like`."""
+        return torch.hann_window(self.n_fft, device=like.device, dtype=torch.float32)
+
+    def padded_length(self, samples: int) -> int:
+        """Length after zero padding: a multiple of the hop, and long enough to be reflected."""
+        shortest = self.margin // self.hop + 1
+        return self.hop * max(-(-samples // self.hop), shortest)
+
+    def frames(self, samples: int) -> int:
+        """Number of frames of a signal of so many samples."""
+        return self.padded_length(samples) // self.hop + 1
+
+    def spectrum(self, padded: Tensor) -> Tensor:
+        """Transform (..., n_fft + (K - 1) * hop) samples, already padded, into (..., F, K)."""
+        flat = padded.reshape(-1, padded.shape[-1])
+        spectrum = torch.stft(
+            flat,
+            self.n_fft,
+            self.hop,
+            window=self.window(padded),
+            center=False,
+            return_complex=True,
+        )
+        return spectrum.reshape(*padded.shape[:-1], *spectrum.shape[-2:])
+
+    def overlap_add(self, spectrum: Tensor) -> Tensor:
+        """Windowed inverse of (..., F, K), summed: (..., n_fft + (K - 1) * hop), not normalised."""
+        pieces = torch.fft.irfft(spectrum.transpose(-1, -2), n=self.n_fft)
+        return self._add_shifted(pieces * self.window(pieces))
+
+    def window_energy(self, frames: int, like: Tensor) -> Tensor:
+        """Sum of the squared windows of so many frames: what `overlap_add` is divided by."""
+        squared = self.window(like).square().expand(frames, self.n_fft)
+        return self._add_shifted(squared)
+
+    def _add_shifted(self, pieces: Tensor) -> Tensor:
+        """Add pieces (..., K, n_fft), each one hop later than the one before."""
+        *lead, count, _ = pieces.shape
+        overlap = self.n_fft // self.hop
+        parts = pieces.reshape(*lead, count, overlap, self.hop)
+        total = pieces.new_zeros(*lead, count + overlap - 1, self.hop)
+        for shift in range(overlap):
+            total[..., shift : shift + count, :] += parts[..., shift, :]
+        return total.flatten(-2)
+
+
+def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:
+    """Masks of the alpha-Wiener filter.
+
+    M_k = V_k^alpha / (sum_j V_j^alpha + eps), LarsNet paper eq. 3, after Liutkus and Badeau 2015.
+
+    Args:
+        magnitudes: non-negative estimates V of shape (K, C, F, T); K stems compete.
+        alpha: exponent, in (0, 2]: 1 shares a bin in proportion, 2 in proportion to power.
+        eps: added once to the sum; where every estimate is zero all masks are zero.
+
+    Returns:
+        Masks in [0, 1], of the same shape; over K they sum to at most one.
+    """
+    powers = magnitudes.pow(alpha)
+    return powers / (powers.sum(dim=0, keepdim=True) + eps)

@@ -1,0 +1,113 @@
+"""Mask a recording of any length: spectrum, masks and overlap-add, one block of frames at a time.
+
+Every model ends here. It brings a `Masker`, which looks at a block of the mixture's spectrum and
+answers with masks; what is kept in memory is one block, whatever the length of the recording. The
+result is that of transforming the whole file at once, up to rounding.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumsep.dsp import Stft
+from drumsep.results import Samples, Source
+
+
+class Masker(Protocol):
+    """Masks for a recording, asked for once per block, in order of time, from frame 0."""
+
+    @property
+    def stft(self) -> Stft:
+        """The transform whose frames are masked."""
+
+    @property
+    def block(self) -> int:
+        """Frames wanted at a time."""
+
+    @property
+    def lookahead(self) -> int:
+        """Frames beyond the block that are shown as well, where the recording has them."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the spectra are computed."""
+
+    def masks(self, spectrum: Tensor, start: int) -> Tensor:
+        """Masks of one block.
+
+        Args:
+            spectrum: complex (C, F, T); frame 0 is frame `start` of the recording and T is at most
+                block + lookahead.
+            start: a multiple of `block`.
+
+        Returns:
+            Real masks (K, C or 1, F, min(T, block)).
+        """
+
+
+def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
+    """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
+    stft = masker.stft
+    tail = None
+    position = -stft.margin
+    for start, spectrum in spectral_blocks(
+        recording, stft, masker.block, masker.lookahead, masker.device
+    ):
+        masks = masker.masks(spectrum, start)
+        count = masks.shape[-1]
+        last = start + count == stft.frames(recording.frames)
+        summed = stft.overlap_add(masks * spectrum[..., :count])
+        energy = stft.window_energy(count, summed)
+        if tail is not None:
+            overlap = tail[0].shape[-1]
+            summed[..., :overlap] += tail[0]
+            energy[..., :overlap] += tail[1]
+        ready = summed.shape[-1] if last else count * stft.hop
+        tail = (summed[..., ready:], energy[..., ready:])
+        piece = summed[..., :ready] / energy[..., :ready].clamp_min(1e-11)
+        first, stop = max(-position, 0), min(ready, recording.frames - position)
+        position += ready
+        if stop > first:
+            yield piece[..., first:stop].cpu().numpy()
+
+
+def spectral_blocks(
+    recording: Source, stft: Stft, block: int, lookahead: int, device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first frame, complex spectrum (C, F, T)) with T <= block + lookahead."""
+    total = stft.frames(recording.frames)
+    pieces = _padded(recording, stft, block * stft.hop)
+    held = np.zeros((recording.channels, 0), np.float32)
+    for start in range(0, total, block):
+        count = min(block + lookahead, total - start)
+        needed = stft.n_fft + (count - 1) * stft.hop
+        while held.shape[-1] < needed:
+            held = np.concatenate([held, next(pieces)], axis=-1)
+        samples = torch.from_numpy(held[:, :needed].copy()).to(device)
+        yield start, stft.spectrum(samples)
+        held = held[:, block * stft.hop :]
+
+
+def _padded(recording: Source, stft: Stft, size: int) -> Iterator[Samples]:
+    """The recording with reflection, zeros to a whole number of hops, and reflection again."""
+    margin = stft.margin
+    zeros = stft.padded_length(recording.frames) - recording.frames
+    pieces = _then_zeros(recording, size, zeros)
+    held = np.zeros((recording.channels, 0), np.float32)
+    while held.shape[-1] <= margin:
+        held = np.concatenate([held, next(pieces)], axis=-1)
+    yield held[:, margin:0:-1]
+    for piece in pieces:
+        yield held[:, : held.shape[-1] - margin - 1]
+        held = np.concatenate([held[:, -margin - 1 :], piece], axis=-1)
+    yield held
+    yield held[:, -2 : -margin - 2 : -1]
+
+
+def _then_zeros(recording: Source, size: int, zeros: int) -> Iterator[Samples]:
+    yield from recording.blocks(size)
+    if zeros:
+        yield np.zeros((recording.channels, zeros), np.float32)
