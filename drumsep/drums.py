@@ -23,9 +23,9 @@ class Drum(StrEnum):
     RIDE = "ride"
 
     @property
-    def index(self) -> int:
+    def position(self) -> int:
         """Position on a nine-class axis."""
-        return _INDEX[self]
+        return _POSITION[self]
 
     @property
     def stem(self) -> str:
@@ -46,7 +46,7 @@ class Drum(StrEnum):
 DRUMS = tuple(Drum)
 DRUM_NAMES = tuple(drum.value for drum in Drum)
 
-_INDEX = {drum: index for index, drum in enumerate(Drum)}
+_POSITION = {drum: position for position, drum in enumerate(Drum)}
 _STEM = {
     Drum.KICK: "kick",
     Drum.SNARE: "snare",

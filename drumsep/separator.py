@@ -40,6 +40,19 @@ class Analysis:
     warnings: tuple[str, ...] = ()
 
 
+class Transcriber(Protocol):
+    """Whatever finds hits: the bundled network, or a model's own head."""
+
+    @property
+    def rate(self) -> int:
+        """Sample rate it listens at, in Hz."""
+
+    def transcribe(
+        self, recording: Recording, options: Options, progress: Progress
+    ) -> Transcription:
+        """Find the hits of a recording at `rate`, with `options.thresholds`."""
+
+
 class Model(Protocol):
     """What a separator needs to know of a model."""
 
