@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from drumsep.errors import DrumsepError
-from drumsep.recording import Recording, survey
+from drumsep.recording import BLOCK, Recording, survey
 from drumsep.resample import resampled
 from drumsep.results import (
     Audio,
@@ -141,3 +141,20 @@ class Separator:
             for name, stem in zip(stream.names, stems, strict=True)
         }
         return Separation(named, stream.transcription, stream.warnings)
+
+
+def with_mixture(stream: StemStream, source: Source) -> Iterator[tuple[Samples, Samples]]:
+    """Yield the stream's blocks (stem, channel, n) with the same stretch of the source (channel, n).
+
+    Args:
+        stream: the stems of `source`.
+        source: what was separated.
+    """
+    pieces = source.blocks(BLOCK)
+    held = np.zeros((source.channels, 0), np.float32)
+    for block in stream.blocks():
+        count = block.shape[-1]
+        while held.shape[-1] < count:
+            held = np.concatenate([held, next(pieces)], axis=-1)
+        yield block, held[:, :count]
+        held = held[:, count:]

@@ -1,0 +1,5 @@
+"""`python -m drumsep`."""
+
+from drumsep.cli.app import main
+
+main()

@@ -1,0 +1,157 @@
+"""Many files with one model: in this process, or spread over several that each load it once.
+
+One bad file never stops the rest; even a crash of the decoder costs only the files that were being
+worked on. An interruption leaves whole files only: unfinished folders are removed.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from drumsep.errors import DrumsepError
+from drumsep.inputs import Track
+from drumsep.results import Progress, no_progress
+from drumsep.separator import Separator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input file."""
+
+    track: Track
+    status: Literal["done", "skipped", "failed"]
+    report: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Task(Protocol):
+    """Work that is the same for every file; must be picklable, so it holds settings only."""
+
+    def open(self) -> Separator:
+        """Load the model."""
+
+    def finished(self, track: Track) -> dict[str, Any] | None:
+        """The report of an earlier run whose results can stand, else None."""
+
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+        """Work on one file, write its results, and return what to report.
+
+        Raises:
+            DrumsepError: this file cannot be done; nothing of it is left half-written.
+        """
+
+    def staging(self, track: Track) -> Path:
+        """Where unfinished results of this file lie, to be removed when its worker dies."""
+
+
+def run_batch(
+    task: Task, tracks: Sequence[Track], jobs: int, progress: Callable[[Track], Progress]
+) -> Iterator[Outcome]:
+    """Yield an outcome per track as it is done; with one job in order, else as they finish.
+
+    Args:
+        task: the work.
+        tracks: input files.
+        jobs: processes; 1 works in this one and reports progress within a file.
+        progress: gives the progress callable for a track, for one job.
+    """
+    left = []
+    for track in tracks:
+        earlier = task.finished(track)
+        if earlier is None:
+            left.append(track)
+        else:
+            yield Outcome(track, "skipped", earlier)
+    if jobs == 1 or len(left) < 2:
+        yield from _run_here(task, left, progress)
+    else:
+        yield from _run_in_processes(task, left, min(jobs, len(left)))
+
+
+def _run_here(
+    task: Task, tracks: Sequence[Track], progress: Callable[[Track], Progress]
+) -> Iterator[Outcome]:
+    separator = task.open() if tracks else None
+    for track in tracks:
+        assert separator is not None
+        yield _attempt(task, separator, track, progress(track))
+
+
+def _attempt(task: Task, separator: Separator, track: Track, progress: Progress) -> Outcome:
+    try:
+        return Outcome(track, "done", task.run(separator, track, progress))
+    except DrumsepError as error:
+        return Outcome(track, "failed", error=str(error))
+    except MemoryError:
+        return Outcome(track, "failed", error=f"{track.path}: out of memory")
+
+
+def _run_in_processes(task: Task, tracks: Sequence[Track], jobs: int) -> Iterator[Outcome]:
+    waiting = list(reversed(tracks))
+    while waiting:
+        in_flight: dict[Future[Outcome], Track] = {}
+        try:
+            with _pool(task, jobs) as pool:
+                while waiting or in_flight:
+                    while waiting and len(in_flight) < jobs:
+                        track = waiting.pop()
+                        in_flight[pool.submit(_attempt_in_worker, track)] = track
+                    done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        outcome = future.result()
+                        del in_flight[future]
+                        yield outcome
+        except BrokenProcessPool:
+            for track in in_flight.values():
+                cause = f"{track.path}: the process working on it died"
+                yield Outcome(track, "failed", error=cause)
+        finally:
+            _remove_unfinished(task, in_flight.values())
+
+
+@contextmanager
+def _pool(task: Task, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that is killed, not waited for, when the block ends in an error or interruption."""
+    # "spawn": a forked copy of a process that has used torch's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (task, threads))
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def _remove_unfinished(task: Task, tracks: Iterable[Track]) -> None:
+    for track in tracks:
+        shutil.rmtree(task.staging(track), ignore_errors=True)
+
+
+_worker: tuple[Task, Separator]
+
+
+def _start_worker(task: Task, threads: int) -> None:
+    """Load the model once per process; interruptions are the parent's to handle."""
+    import torch
+
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    _worker = (task, task.open())
+
+
+def _attempt_in_worker(track: Track) -> Outcome:
+    task, separator = _worker
+    return _attempt(task, separator, track, no_progress)

@@ -1,0 +1,76 @@
+"""The `drumsep` command: its sub-commands, and what an error becomes."""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from drumsep import __version__
+from drumsep.cli import benchmark, evaluate, models, oneshots, separate, train, transcribe
+from drumsep.errors import DrumsepError, UsageError
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="drumsep",
+    help="Take a drum recording apart: five stems, the notes as MIDI, the kit as one-shots.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(separate.separate)
+app.command()(transcribe.transcribe)
+app.command()(oneshots.oneshots)
+app.add_typer(models.app, name="models")
+app.command()(evaluate.evaluate)
+app.command()(benchmark.benchmark)
+app.add_typer(train.app, name="train")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"drumsep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version"),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 something failed, 2 usage, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; every expected error is one line."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except UsageError as error:
+        return _say(error, USAGE)
+    except DrumsepError as error:
+        return _say(error, FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted: only whole files were kept", file=sys.stderr)
+        return INTERRUPTED
+    return code if isinstance(code, int) else OK
+
+
+def _say(error: DrumsepError, code: int) -> int:
+    print(f"drumsep: {error}", file=sys.stderr)
+    return code

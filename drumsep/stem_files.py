@@ -1,0 +1,134 @@
+"""Stems on disk: quantised and summed as they are written, so that the residual is exact.
+
+With integer samples everything is a whole number of steps of 2^-15 or 2^-23. Stems and mixture are
+rounded to steps, the residual is what is left of the mixture, and stems + residual = mixture holds
+to the last bit (a mixture that was not made of such steps, from a lossy or a float file, is rounded
+to them first). With floats each stem is rounded to float32 and the residual is the rest, rounded
+once: in double precision the sum is off by at most 2^-25 of the residual.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drumsep.results import Samples
+from drumsep.wav import WavFormat, WavWriter
+
+RESIDUAL = "residual"
+TARGET_PEAK = 0.99  # after lowering the gain; leaves room for rounding
+
+
+class StemFiles:
+    """A folder of WAV files that is written block by block, and what is learned on the way.
+
+    Nothing is ever clipped: from the first block that does not fit on, nothing more is written and
+    only the peaks are followed. `clips` then tells that the files are worthless, and `fitting_gain`
+    with which gain to write them again.
+
+    Args:
+        folder: exists already; the files in it are `<name>.wav`.
+        names: of the stems, in the order of the first axis.
+        layout: rate, channels and depth of every file.
+        gain: applied to stems and mixture alike, before rounding.
+        residual: also write residual.wav, what of the mixture no stem claims.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        layout: WavFormat,
+        gain: float = 1.0,
+        residual: bool = False,
+    ):
+        self.gain = gain
+        self.clips = False
+        self._layout = layout
+        self._residual = residual
+        self._names = (*names, RESIDUAL) if residual else tuple(names)
+        self.paths = tuple(folder / f"{name}.wav" for name in self._names)
+        self._peaks = np.zeros(len(self._names))
+        self._energy = self._error = self._stems_error = 0.0
+        self._open = ExitStack()
+        self._writers: list[WavWriter] = []
+
+    def __enter__(self) -> "StemFiles":
+        with ExitStack() as opening:
+            for path in self.paths:
+                self._writers.append(opening.enter_context(WavWriter(path, self._layout)))
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def write(self, stems: Samples, mixture: Samples) -> None:
+        """Append a block: stems (K, C, n) and the mixture (C, n) they were taken from.
+
+        Raises:
+            DrumsepError: a file cannot be written.
+        """
+        target = self.gain * mixture.astype(np.float64)
+        sounds = self._layout.quantise(self.gain * stems.astype(np.float64))
+        left = target - sounds.sum(axis=0)
+        self._energy += _energy(target)
+        self._stems_error += _energy(left)
+        if self._residual:
+            rest = self._rest(target, sounds)
+            self._error += _energy(left - rest)
+            sounds = np.concatenate([sounds, rest[np.newaxis]])
+        else:
+            self._error = self._stems_error
+        self._peaks = np.maximum(self._peaks, np.abs(sounds).max(axis=(1, 2), initial=0))
+        self.clips = self.clips or not self._layout.fits(sounds)
+        if not self.clips:
+            for writer, sound in zip(self._writers, sounds, strict=True):
+                writer.write(sound)
+
+    def _rest(
+        self, target: NDArray[np.float64], stems: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The residual (C, n): the mixture as it can be stored, less the stems as they are."""
+        total = stems.sum(axis=0)
+        if self._layout.depth == "float":
+            return self._layout.quantise(target - total)
+        return self._layout.quantise(target) - total
+
+    @property
+    def peaks(self) -> Mapping[str, float]:
+        """Largest magnitude of each file so far, as written or as it would have been."""
+        return dict(zip(self._names, self._peaks.tolist(), strict=True))
+
+    @property
+    def fitting_gain(self) -> float:
+        """The gain with which nothing clips: the present one if it fits, else a lower one."""
+        return self.gain * TARGET_PEAK / float(self._peaks.max()) if self.clips else self.gain
+
+    @property
+    def error_db(self) -> float:
+        """Energy of (mixture - sum of all files) over that of the mixture; -inf when it is zero."""
+        return _decibels(self._error, self._energy)
+
+    @property
+    def stems_error_db(self) -> float:
+        """Energy of (mixture - sum of the stems, without the residual) over the mixture's."""
+        return _decibels(self._stems_error, self._energy)
+
+
+def _energy(samples: NDArray[np.float64]) -> float:
+    return float(np.square(samples).sum())
+
+
+def _decibels(part: float, whole: float) -> float:
+    if not part:
+        return -np.inf
+    return 10 * float(np.log10(part / whole)) if whole else np.inf

@@ -1,0 +1,1 @@
+"""What one command does to one file: read, compute, write, report."""

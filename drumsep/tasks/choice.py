@@ -1,0 +1,37 @@
+"""Which model a task works with, as settings that travel to other processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drumsep.separator import Separator
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model by name, or by the path of its weights, and the device it runs on."""
+
+    name: str = "drumsep"
+    weights: Path | None = None
+    device: str = "auto"
+
+    def open(self) -> Separator:
+        """Load it.
+
+        Raises:
+            DrumsepError: unknown name, damaged weights, or a device that is not there.
+        """
+        from drumsep.loading import load
+
+        return load(self.name, weights=self.weights, device=self.device)
+
+    def identity(self) -> dict[str, Any]:
+        """What a manifest says of the model: its name and its weights' SHA-256, without loading.
+
+        Raises:
+            DrumsepError: as `open`.
+        """
+        from drumsep.loading import weights_of
+
+        hashes = {card.name: card.sha256 for card in weights_of(self.name, self.weights)}
+        return {"model": self.name, "weights_sha256": hashes}
