@@ -10,33 +10,35 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from drumsep.errors import DrumsepError
 
 MAX_MEMBERS = 10_000  # the published checkpoints hold a few hundred
 MAX_UNPACKED = 2 << 30  # bytes in all; the largest published archive unpacks to 590 MB
-MAX_RATIO = 50  # unpacked over packed bytes of a member; weights with blank moments reach 3
+MAX_RATIO = 50  # unpacked over packed bytes; weights with blank optimiser moments reach 3
+RATIO_FROM = 1 << 20  # bytes; small members may pack better than that and do no harm
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[ZipFile]:
     """Open a zip whose members are all harmless by name, kind and size.
 
+    A `ValueError` raised while the archive is open is reported as a fault of the file.
+
     Raises:
-        DrumsepError: not a zip, damaged (also when found while reading in the `with` block),
-            unreadable, or with a member that is refused.
+        DrumsepError: no zip, damaged, unreadable, or with a member that is refused.
     """
     try:
-        if not is_zipfile(path):
-            raise DrumsepError(f"{path}: not a zip file, or one that was cut off")
         with ZipFile(path) as archive:
             _check(archive.infolist())
             yield archive
-    except (BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        raise DrumsepError(f"{path}: damaged or refused zip file: {error}") from error
+    except (BadZipFile, EOFError, zlib.error) as error:
+        raise DrumsepError(f"{path}: damaged, or not a zip file: {error}") from error
+    except (ValueError, NotImplementedError) as error:
+        raise DrumsepError(f"{path}: refused: {error}") from error
     except OSError as error:
-        raise DrumsepError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DrumsepError(f"{path}: {error.strerror or error}") from error
 
 
 def extract(archive: ZipFile, member: str, target: Path) -> None:
@@ -46,11 +48,10 @@ def extract(archive: ZipFile, member: str, target: Path) -> None:
 
 
 def _check(members: list[ZipInfo]) -> None:
-    """Raise ValueError for the first member, or their sum, that is refused."""
     if len(members) > MAX_MEMBERS:
         raise ValueError(f"{len(members)} members, at most {MAX_MEMBERS} are allowed")
     for member in members:
-        reason = _refusal(member)
+        reason = _fault(member)
         if reason:
             raise ValueError(f"member {member.orig_filename!r} {reason}")
     unpacked = sum(member.file_size for member in members)
@@ -58,10 +59,10 @@ def _check(members: list[ZipInfo]) -> None:
         raise ValueError(f"unpacks to {unpacked} bytes, at most {MAX_UNPACKED} are allowed")
 
 
-def _refusal(member: ZipInfo) -> str | None:
-    """Why a member is refused; None for a harmless one."""
+def _fault(member: ZipInfo) -> str | None:
+    """What is wrong with a member; None for a harmless one."""
     if _climbs(member.orig_filename):
-        return "has a path that leaves the archive"
+        return "has a path that leads out of the archive"
     kind = stat.S_IFMT(member.external_attr >> 16)  # Unix mode; 0 where the writer gave none
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device"
@@ -69,7 +70,7 @@ def _refusal(member: ZipInfo) -> str | None:
         return "is encrypted"
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         return "is packed by an unusual method"
-    if member.file_size > MAX_RATIO * max(member.compress_size, 1):
+    if member.file_size > max(RATIO_FROM, MAX_RATIO * member.compress_size):
         return f"unpacks to more than {MAX_RATIO} times its size"
     return None
 

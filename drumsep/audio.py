@@ -23,7 +23,7 @@ AUDIO_SUFFIXES = frozenset(
     " .m4a .aac .wma".split()
 )
 
-DECODE = 1 << 16  # samples decoded at a time
+DECODE = 1 << 14  # samples decoded at a time, and lost at most before damage
 RATES = range(1_000, 1_000_001)  # Hz; a header outside is damaged
 
 # libsndfile up to 1.2.2 writes past its buffers on crafted ADPCM (CVE-2026-37555).
@@ -67,7 +67,7 @@ class AudioFile:
         if not self.frames:
             raise DrumsepError(f"{path}: holds no sound that can be decoded")
         cut = cut or self.frames < promised < np.iinfo(np.int64).max
-        self.warnings = _warnings(self.frames / self.rate, cut, bad)
+        self.warnings = _warnings(self.duration, cut, bad)
 
     def blocks(self, size: int) -> Iterator[Samples]:
         """Yield float32 (channels, n) with n <= size, in order, `frames` samples in all."""
@@ -80,6 +80,22 @@ class AudioFile:
         """The whole recording in memory, for short ones."""
         samples = np.concatenate(list(self.blocks(DECODE)), axis=1)
         return Audio(np.ascontiguousarray(samples), self.rate)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.rate
+
+    def description(self) -> dict[str, str | int | None]:
+        """What a manifest says of the file."""
+        return {
+            "file": self.path.name,
+            "sha256": sha256(self.path),
+            "rate": self.rate,
+            "channels": self.channels,
+            "frames": self.frames,
+            "bits": self.bits,
+        }
 
     def _decoded(self) -> Iterator[Samples]:
         """Blocks of float32 (channels, n) up to the end, or to the first that does not decode."""
@@ -138,7 +154,7 @@ def _cause(path: Path, error: soundfile.LibsndfileError) -> str:
     if mpeg4 or aac or windows_media:
         kind = "Windows Media" if windows_media else "MPEG-4 or AAC"
         return f"{kind} audio cannot be read; convert it first: ffmpeg -i INPUT OUTPUT.wav"
-    return f"cannot be decoded as audio: {error.error_string.rstrip('.')}"
+    return f"cannot be decoded as audio (libsndfile: {error.error_string.rstrip('.')})"
 
 
 def _check_header(path: Path, file: soundfile.SoundFile) -> None:
@@ -162,10 +178,14 @@ def _adpcm_refusal(path: Path, kind: str) -> str:
 
 
 def _promises_more(log: str) -> bool:
-    """Whether a header announces more bytes than there are; streams announce the largest number."""
-    found = ((int(said), int(there)) for said, there in PROMISE.findall(log))
-    streamed = 0x7FFF_0000
-    return any(there + SLACK < said and said & streamed != streamed for said, there in found)
+    """Whether a header announces more bytes than there are; a stream announces no real number."""
+    found = [(int(said), int(there)) for said, there in PROMISE.findall(log)]
+    return any(there + SLACK < said and not _is_streamed(said) for said, there in found)
+
+
+def _is_streamed(size: int) -> bool:
+    """Whether a size is what programs write that do not know it yet: close to 2 or 4 GiB."""
+    return any(abs(size - limit) < 1 << 16 for limit in (1 << 31, 1 << 32))
 
 
 def _warnings(seconds: float, cut: bool, not_finite: int) -> tuple[str, ...]:

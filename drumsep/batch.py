@@ -53,7 +53,10 @@ class Task(Protocol):
 
 
 def run_batch(
-    task: Task, tracks: Sequence[Track], jobs: int, progress: Callable[[Track], Progress]
+    task: Task,
+    tracks: Sequence[Track],
+    jobs: int = 1,
+    progress: Callable[[Track], Progress] = lambda track: no_progress,
 ) -> Iterator[Outcome]:
     """Yield an outcome per track as it is done; with one job in order, else as they finish.
 
@@ -79,9 +82,10 @@ def run_batch(
 def _run_here(
     task: Task, tracks: Sequence[Track], progress: Callable[[Track], Progress]
 ) -> Iterator[Outcome]:
-    separator = task.open() if tracks else None
+    if not tracks:
+        return
+    separator = task.open()
     for track in tracks:
-        assert separator is not None
         yield _attempt(task, separator, track, progress(track))
 
 

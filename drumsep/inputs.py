@@ -63,9 +63,7 @@ def _walk(inputs: Iterable[Path], out: Path) -> Iterable[tuple[Path, PurePath]]:
 def _audio_below(folder: Path, out: Path) -> Iterable[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
         here = Path(parent)
-        folders[:] = [
-            name for name in folders if name[0] != "." and (here / name).resolve() != out
-        ]
+        folders[:] = [name for name in folders if name[0] != "." and (here / name).resolve() != out]
         for name in files:
             if name[0] != "." and PurePath(name).suffix.lower() in AUDIO_SUFFIXES:
                 yield here / name

@@ -8,7 +8,7 @@ from drumsep.results import Hit, Transcription
 
 UNSURE = 0.6  # mean confidence under which a transcription is called uncertain
 SPARSE = 0.1  # hits per second under which a long recording does not look like drums
-SILENT_DB = -90.0  # level under which a stem counts as empty
+SILENT_DB = -80.0  # peak under which a stem counts as empty
 
 
 def count(transcription: Transcription) -> dict[str, int]:
@@ -17,8 +17,8 @@ def count(transcription: Transcription) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
-def of_transcription(transcription: Transcription, duration: float) -> tuple[str, ...]:
-    """Warn where a recording of `duration` seconds does not look like drums."""
+def of_transcription(transcription: Transcription) -> tuple[str, ...]:
+    """Warn where what was transcribed does not look like drums."""
     if transcription.origin == "given":
         return ()
     hits = transcription.hits
@@ -28,27 +28,28 @@ def of_transcription(transcription: Transcription, duration: float) -> tuple[str
     sure = sum(hit.confidence for hit in hits) / len(hits)
     if sure < UNSURE:
         warnings.append(f"uncertain transcription: mean confidence {sure:.2f} of 1")
-    if duration > 10 and len(hits) / duration < SPARSE:
-        warnings.append(f"only {len(hits)} hits in {duration:.0f} s: is this a drum recording?")
+    seconds = transcription.duration
+    if seconds > 10 and len(hits) / seconds < SPARSE:
+        warnings.append(f"only {len(hits)} hits in {seconds:.0f} s: is this a drum recording?")
     return tuple(warnings)
 
 
-def of_stems(levels_db: Mapping[str, float], transcription: Transcription) -> tuple[str, ...]:
+def of_stems(peaks_db: Mapping[str, float], transcription: Transcription) -> tuple[str, ...]:
     """Warn where hits were found that no sound in their stem confirms, and where all is silent.
 
     Args:
-        levels_db: level of each written stem in dB relative to full scale; five or nine stems.
+        peaks_db: peak of each written stem in dB relative to full scale; five or nine stems.
         transcription: the hits the stems were made with.
     """
-    audible = {name for name, level in levels_db.items() if level > SILENT_DB}
-    if not audible & set(levels_db):
+    audible = {name for name, peak in peaks_db.items() if peak > SILENT_DB}
+    if not audible & set(peaks_db):
         return ("every stem is silent",)
-    struck = {_name_in(levels_db, hit) for hit in transcription.hits}
-    unconfirmed = [name for name in levels_db if name in struck - audible]
+    struck = {_name_in(peaks_db, hit) for hit in transcription.hits}
+    unconfirmed = [name for name in peaks_db if name in struck - audible]
     return tuple(f"hits were found for {name}, but its stem is silent" for name in unconfirmed)
 
 
-def _name_in(levels_db: Mapping[str, Any], hit: Hit) -> str:
+def _name_in(peaks_db: Mapping[str, Any], hit: Hit) -> str:
     """The stem that a hit sounds in: its group of five, or the drum's own of nine."""
-    five = set(levels_db) & set(STEMS) == set(STEMS)
+    five = set(peaks_db) & set(STEMS) == set(STEMS)
     return hit.drum.stem if five else hit.drum.value

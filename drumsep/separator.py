@@ -144,7 +144,7 @@ class Separator:
 
 
 def with_mixture(stream: StemStream, source: Source) -> Iterator[tuple[Samples, Samples]]:
-    """Yield the stream's blocks (stem, channel, n) with the same stretch of the source (channel, n).
+    """Yield blocks of stems (stem, channel, n), each with its stretch of the source (channel, n).
 
     Args:
         stream: the stems of `source`.

@@ -20,6 +20,7 @@ from drumsep.wav import WavFormat, WavWriter
 
 RESIDUAL = "residual"
 TARGET_PEAK = 0.99  # after lowering the gain; leaves room for rounding
+NOTHING_DB = -200.0  # stands for no energy at all, and for less than this
 
 
 class StemFiles:
@@ -52,7 +53,9 @@ class StemFiles:
         self._names = (*names, RESIDUAL) if residual else tuple(names)
         self.paths = tuple(folder / f"{name}.wav" for name in self._names)
         self._peaks = np.zeros(len(self._names))
-        self._energy = self._error = self._stems_error = 0.0
+        self._energies = np.zeros(len(self._names))
+        self._mixture_energy = self._error = self._stems_error = 0.0
+        self._count = 0  # samples in each file, all channels together
         self._open = ExitStack()
         self._writers: list[WavWriter] = []
 
@@ -80,32 +83,31 @@ class StemFiles:
         target = self.gain * mixture.astype(np.float64)
         sounds = self._layout.quantise(self.gain * stems.astype(np.float64))
         left = target - sounds.sum(axis=0)
-        self._energy += _energy(target)
+        self._mixture_energy += _energy(target)
+        self._count += target.size
         self._stems_error += _energy(left)
         if self._residual:
             rest = self._rest(target, sounds)
-            self._error += _energy(left - rest)
             sounds = np.concatenate([sounds, rest[np.newaxis]])
-        else:
-            self._error = self._stems_error
+            left = left - rest
+        self._error += _energy(left)
+        self._energies += np.square(sounds).sum(axis=(1, 2))
         self._peaks = np.maximum(self._peaks, np.abs(sounds).max(axis=(1, 2), initial=0))
         self.clips = self.clips or not self._layout.fits(sounds)
         if not self.clips:
             for writer, sound in zip(self._writers, sounds, strict=True):
                 writer.write(sound)
 
-    def _rest(
-        self, target: NDArray[np.float64], stems: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _rest(self, target: NDArray[np.float64], stems: NDArray[np.float64]) -> NDArray[np.float64]:
         """The residual (C, n): the mixture as it can be stored, less the stems as they are."""
-        total = stems.sum(axis=0)
+        total: NDArray[np.float64] = stems.sum(axis=0)
         if self._layout.depth == "float":
             return self._layout.quantise(target - total)
         return self._layout.quantise(target) - total
 
     @property
     def peaks(self) -> Mapping[str, float]:
-        """Largest magnitude of each file so far, as written or as it would have been."""
+        """Largest magnitude in each file so far, as written or as it would have been."""
         return dict(zip(self._names, self._peaks.tolist(), strict=True))
 
     @property
@@ -114,14 +116,31 @@ class StemFiles:
         return self.gain * TARGET_PEAK / float(self._peaks.max()) if self.clips else self.gain
 
     @property
+    def levels_db(self) -> Mapping[str, float]:
+        """Mean power of each file in dB, 0 for a square wave at full scale."""
+        count = max(self._count, 1)
+        return {
+            name: _decibels(energy, count)
+            for name, energy in zip(self._names, self._energies.tolist(), strict=True)
+        }
+
+    @property
     def error_db(self) -> float:
-        """Energy of (mixture - sum of all files) over that of the mixture; -inf when it is zero."""
-        return _decibels(self._error, self._energy)
+        """Energy of (mixture - sum of all files) over the mixture's; `NOTHING_DB` when exact."""
+        return _decibels(self._error, self._mixture_energy)
 
     @property
     def stems_error_db(self) -> float:
         """Energy of (mixture - sum of the stems, without the residual) over the mixture's."""
-        return _decibels(self._stems_error, self._energy)
+        return _decibels(self._stems_error, self._mixture_energy)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the levels."""
+        if self.gain == 1:
+            return ()
+        lowered = -20 * np.log10(self.gain)
+        return (f"everything was lowered by {lowered:.2f} dB, so that no stem clips",)
 
 
 def _energy(samples: NDArray[np.float64]) -> float:
@@ -129,6 +148,7 @@ def _energy(samples: NDArray[np.float64]) -> float:
 
 
 def _decibels(part: float, whole: float) -> float:
-    if not part:
-        return -np.inf
-    return 10 * float(np.log10(part / whole)) if whole else np.inf
+    """Ratio of energies in dB, never under `NOTHING_DB`; a silent whole counts as the smallest."""
+    smallest = np.finfo(np.float64).tiny
+    ratio = part / max(whole, smallest)
+    return max(10 * float(np.log10(max(ratio, smallest))), NOTHING_DB)

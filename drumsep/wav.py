@@ -147,7 +147,7 @@ def format_tag(file: BinaryIO) -> int | None:
     narrow = start[:4] in (b"RIFF", b"RIFX", b"RF64") and start[8:12] == b"WAVE"
     if not wide and not narrow:
         return None
-    order = ">" if start[:4] == b"RIFX" else "<"
+    order: Literal["<", ">"] = ">" if start[:4] == b"RIFX" else "<"
     head = struct.Struct(order + ("16sQ" if wide else "4sI"))
     position = 40 if wide else 12
     while True:
@@ -162,10 +162,11 @@ def format_tag(file: BinaryIO) -> int | None:
         position += max(-(-size // 8) * 8, head.size) if wide else head.size + size + size % 2
 
 
-def _tag_of(body: bytes, order: str) -> int | None:
+def _tag_of(body: bytes, order: Literal["<", ">"]) -> int | None:
     """The tag in a fmt chunk; the extensible form keeps it in the first bytes of a GUID."""
-    tags = [struct.unpack(order + "H", body[at : at + 2])[0] for at in (0, 24) if len(body) > at + 1]
-    return (tags[-1] if tags[0] == EXTENSIBLE else tags[0]) if tags else None
+    at = 24 if body[:2] == struct.pack(order + "H", EXTENSIBLE) else 0
+    found = body[at : at + 2]
+    return int(struct.unpack(order + "H", found)[0]) if len(found) == 2 else None
 
 
 def _header(layout: WavFormat, frames: int) -> bytes:

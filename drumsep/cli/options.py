@@ -70,7 +70,9 @@ def thresholds(given: list[str] | None) -> dict[Drum, float]:
             found[Drum(name)] = value
         except ValueError:
             allowed = ", ".join(Drum)
-            raise UsageError(f"--threshold takes DRUM=P with DRUM of {allowed}: got {pair}") from None
+            raise UsageError(
+                f"--threshold takes DRUM=P with DRUM of {allowed}: got {pair}"
+            ) from None
         if not 0 <= value <= 1:
             raise UsageError(f"--threshold {pair}: P must be in 0..1")
     return found

@@ -77,7 +77,7 @@ def _plan(task: FileTask, tracks: Sequence[Track], out: Path) -> None:
         if there:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
             raise UsageError(
-                f"{there[0]}{more} exists already: --overwrite replaces, --resume keeps what is done"
+                f"{there[0]}{more} exists already: --overwrite replaces, --resume keeps"
             )
     require_writable(out)
 

@@ -10,9 +10,9 @@ from drumsep.cli import options as shared
 
 def transcribe(
     inputs: shared.Inputs,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the notes files")
-    ] = Path("."),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the notes files")] = Path(
+        "."
+    ),
     midi: Annotated[bool, typer.Option("--midi", help="Write <track>.mid (the default)")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write <track>.csv")] = False,
     json_notes: Annotated[bool, typer.Option("--json-notes", help="Write <track>.json")] = False,

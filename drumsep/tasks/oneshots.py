@@ -63,7 +63,7 @@ class OneShotsTask:
         with staged(folder, self.staging(track)) as staging:
             kit.write(staging, found, track.title)
         warnings = source.warnings + stream.warnings
-        warnings += judgement.of_transcription(stream.transcription, source.duration)
+        warnings += judgement.of_transcription(stream.transcription)
         return {
             "input": source.description(),
             "hits": judgement.count(stream.transcription),

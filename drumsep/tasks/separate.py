@@ -1,11 +1,12 @@
 """`drumsep separate`, one file: stems, MIDI and manifest in a folder of their own."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from drumsep import __version__, judgement, midi, notes, tempo
-from drumsep.audio import AudioFile, Depth, StemFiles, sha256
+from drumsep.audio import AudioFile, sha256
 from drumsep.inputs import Track
 from drumsep.outputs import (
     MANIFEST,
@@ -18,10 +19,11 @@ from drumsep.outputs import (
 )
 from drumsep.results import Options, Progress, StemStream
 from drumsep.separator import Separator, with_mixture
+from drumsep.stem_files import StemFiles
 from drumsep.tasks.choice import ModelChoice
+from drumsep.wav import Depth, WavFormat
 
-# A little below full scale: what rounding adds to the loudest sample must not clip either.
-LOUDEST = 0.9999
+SILENT_DB = -200.0  # what a level of zero is written as: JSON knows no infinity
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,9 @@ class SeparateTask:
         manifest = read_manifest(folder)
         if manifest is None or not is_complete(folder, manifest) or not track.path.is_file():
             return None
-        same = (
-            manifest.get("settings") == self._settings(track)
-            and manifest.get("input", {}).get("sha256") == sha256(track.path)
-        )
+        same = manifest.get("settings") == self._settings(track) and manifest.get("input", {}).get(
+            "sha256"
+        ) == sha256(track.path)
         return manifest | {"output": str(folder)} if same else None
 
     def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
@@ -75,22 +76,28 @@ class SeparateTask:
         stream = separator.stream(source, options, progress)
         beats = tempo.for_hits(stream.transcription.hits, self.tempo)
         with staged(folder, self.staging(track)) as staging:
-            written = self._write_stems(staging, stream, source, progress)
+            files = self._write_stems(staging, stream, source, progress)
             midi.write(staging / f"{track.title}.mid", stream.transcription, beats)
+            peaks = {name: _decibels(peak) for name, peak in files.peaks.items()}
             warnings = source.warnings + stream.warnings
-            warnings += judgement.of_transcription(stream.transcription, source.duration)
-            warnings += judgement.of_stems(written.levels_db, stream.transcription)
+            warnings += judgement.of_transcription(stream.transcription)
+            warnings += judgement.of_stems(peaks, stream.transcription)
+            if files.gain < 1:
+                warnings += (
+                    f"all stems were lowered by {-_decibels(files.gain):.2f} dB: one clipped",
+                )
             manifest = {
                 "drumsep": __version__,
                 "input": source.description(),
                 "settings": self._settings(track),
-                "levels_db": written.levels_db,
-                "gain": written.gain,
-                "reconstruction_error_db": written.error_db,
                 "transcriber": stream.transcription.origin,
-                "tempo_bpm": beats.description(),
+                "tempo_bpm": beats.bpm,
                 "hits": judgement.count(stream.transcription),
-                "warnings": list(warnings + written.warnings),
+                "peaks_db": peaks,
+                "gain": files.gain,
+                "reconstruction_error_db": max(files.error_db, SILENT_DB),
+                "unclaimed_db": max(files.stems_error_db, SILENT_DB),
+                "warnings": list(warnings),
                 "files": sorted([*(path.name for path in staging.iterdir()), MANIFEST]),
             }
             write_manifest(staging, manifest)
@@ -118,7 +125,26 @@ class SeparateTask:
         self, folder: Path, stream: StemStream, source: AudioFile, progress: Progress
     ) -> StemFiles:
         """Write the stems; once more with one common gain for all where one would have clipped."""
-        files = self._write_once(folder, stream, source, progress, gain=1.0)
-        if self.depth != "float" and files.peak > LOUDEST:
-            files = self._write_once(folder, stream, source, progress, LOUDEST / files.peak)
+        files = StemFiles(folder, stream.names, self._layout(source), 1.0, self.residual)
+        _fill(files, stream, source, progress)
+        if files.clips:
+            gain = files.fitting_gain
+            files = StemFiles(folder, stream.names, self._layout(source), gain, self.residual)
+            _fill(files, stream, source, progress)
         return files
+
+    def _layout(self, source: AudioFile) -> WavFormat:
+        return WavFormat(source.rate, source.channels, self.depth)
+
+
+def _fill(files: StemFiles, stream: StemStream, source: AudioFile, progress: Progress) -> None:
+    done = 0
+    with files:
+        for stems, mixture in with_mixture(stream, source):
+            files.write(stems, mixture)
+            done += mixture.shape[-1]
+            progress("writing stems", done / source.frames)
+
+
+def _decibels(amplitude: float) -> float:
+    return round(20 * math.log10(amplitude), 2) if amplitude > 0 else SILENT_DB

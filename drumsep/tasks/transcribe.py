@@ -6,7 +6,6 @@ from typing import Any
 
 from drumsep import judgement, notes, tempo
 from drumsep.audio import AudioFile
-from drumsep.errors import DrumsepError
 from drumsep.inputs import Track
 from drumsep.outputs import Existing, hidden_beside, staged
 from drumsep.results import Options, Progress
@@ -54,7 +53,7 @@ class TranscribeTask:
         source = AudioFile(track.path)
         transcription = separator.transcribe(source, self.options, progress)
         beats = tempo.for_hits(transcription.hits, self.tempo)
-        warnings = source.warnings + judgement.of_transcription(transcription, source.duration)
+        warnings = source.warnings + judgement.of_transcription(transcription)
         results = self.results(track)
         with staged(results[0].parent, self.staging(track)) as staging:
             for path in results:
@@ -62,7 +61,7 @@ class TranscribeTask:
         return {
             "input": source.description(),
             "transcriber": transcription.origin,
-            "tempo_bpm": beats.description(),
+            "tempo_bpm": beats.bpm,
             "hits": judgement.count(transcription),
             "warnings": list(warnings),
             "output": [str(path) for path in results],

@@ -1,0 +1,142 @@
+"""What a system answers for a clip: a model's stems, hits and kit, or those of a ceiling."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumsep.dsp import Stft, wiener
+from drumsep.errors import DrumsepError
+from drumsep.evaluate.dataset import Clip, Truth
+from drumsep.evaluate.kits import TrueKit
+from drumsep.evaluate.plan import Oracle, System
+from drumsep.loading import load
+from drumsep.masking import masked_stems, spectral_blocks
+from drumsep.results import Audio, Kit, Options, Samples, Source, Transcription
+from drumsep.separator import Separator
+
+# The ideal ratio mask of DESIGN: 93 ms windows, power spectra.
+MASK_STFT = Stft(4096, 1024)
+MASK_ALPHA = 2.0
+MASK_EPS = 1e-12  # power; far below that of a bin with 16-bit rounding noise
+MASK_BLOCK = 256  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The answer for one clip; what a system does not tell is absent."""
+
+    stems: Mapping[str, Samples]
+    hits: Transcription | None = None
+    kit: Kit = field(default_factory=lambda: Kit(()))
+    seconds: float = 0.0  # s that it took, the loading of weights aside
+
+
+def estimate(
+    system: System, clip: Clip, truth: Truth, kits: Path | None, with_kit: bool
+) -> Estimate:
+    """Ask a system about a clip; stems only where the true ones are there to compare with.
+
+    Args:
+        system: model or ceiling.
+        clip: names the kit that was played.
+        truth: the clip in memory.
+        kits: folder of true kits by name, for the ceiling that needs them.
+        with_kit: whether the model's one-shots are wanted.
+
+    Raises:
+        DrumsepError: the truth that a ceiling needs is not given, or the model fails.
+    """
+    if system.model is None:
+        return _ceiling(system.oracle, clip, truth, kits)
+    options = Options(adapt=system.adapt, alpha=system.alpha)
+    if system.oracle is Oracle.ONSETS:
+        options = replace(options, hits=_true_hits(clip, truth))
+    return _answer(_opened(system.model, system.device), truth, options, with_kit)
+
+
+@lru_cache(maxsize=1)
+def _opened(model: str, device: str) -> Separator:
+    """The model in use in this process: clips come sorted by model."""
+    return load(model, device=device)
+
+
+def _answer(separator: Separator, truth: Truth, options: Options, with_kit: bool) -> Estimate:
+    start = time.perf_counter()
+    if not truth.stems:
+        hits = options.hits or separator.transcribe(truth.mixture, options)
+        return Estimate({}, hits, seconds=time.perf_counter() - start)
+    stream = separator.stream(truth.mixture, options)
+    stems = dict(zip(stream.names, np.concatenate(list(stream.blocks()), axis=-1), strict=True))
+    seconds = time.perf_counter() - start
+    kit = stream.kit() if with_kit else Kit(())
+    return Estimate(stems, stream.transcription, kit, seconds)
+
+
+def _ceiling(oracle: Oracle | None, clip: Clip, truth: Truth, kits: Path | None) -> Estimate:
+    start = time.perf_counter()
+    if not truth.stems:
+        raise DrumsepError(f"{clip.name}: oracle {oracle} needs true stems to compare with")
+    if oracle is Oracle.MASK:
+        sources = {name: stem.samples for name, stem in truth.stems.items()}
+    else:
+        hits = _true_hits(clip, truth).hits
+        sources = TrueKit(kit_folder(clip, kits)).play(hits, truth.mixture)
+    stems = ideal_stems(truth.mixture, sources)
+    return Estimate(stems, truth.hits, seconds=time.perf_counter() - start)
+
+
+def kit_folder(clip: Clip, kits: Path | None) -> Path:
+    """Where the kit lies that a clip was played on.
+
+    Raises:
+        DrumsepError: no folder of kits is given, or the clip does not name its kit.
+    """
+    if kits is None or clip.kit is None:
+        raise DrumsepError(f"{clip.name}: its true kit needs --kits and a kit name in meta.json")
+    return kits / clip.kit
+
+
+def _true_hits(clip: Clip, truth: Truth) -> Transcription:
+    if truth.hits is None:
+        raise DrumsepError(f"{clip.name}: true hits are not given (onsets.csv)")
+    return truth.hits
+
+
+def ideal_stems(mixture: Audio, sources: Mapping[str, Samples]) -> dict[str, Samples]:
+    """The mixture masked with its sources' own spectra.
+
+        M_k = |S_k|^2 / (sum_j |S_j|^2 + eps)
+
+    the ideal ratio mask with alpha 2 (Liutkus and Badeau 2015): what masking the mixture's spectrum
+    can reach at most, near enough. Sources are (channels, time), as long as the mixture.
+    """
+    masker = IdealMasker([Audio(source, mixture.rate) for source in sources.values()])
+    stems = np.concatenate(list(masked_stems(mixture, masker)), axis=-1)
+    return dict(zip(sources, stems, strict=True))
+
+
+class IdealMasker:
+    """A `Masker` that looks at the true sources, block by block beside the mixture."""
+
+    stft = MASK_STFT
+    block = MASK_BLOCK
+    lookahead = 0
+    device = torch.device("cpu")
+
+    def __init__(self, sources: Sequence[Source]):
+        self._spectra = [self._blocks(source) for source in sources]
+
+    def masks(self, spectrum: Tensor, start: int) -> Tensor:
+        """Masks (K, C, F, T) of one block."""
+        magnitudes = torch.stack([next(blocks).abs() for blocks in self._spectra])
+        return wiener(magnitudes, MASK_ALPHA, MASK_EPS)
+
+    def _blocks(self, source: Source) -> Iterator[Tensor]:
+        for _, spectrum in spectral_blocks(source, self.stft, self.block, 0, self.device):
+            yield spectrum

@@ -1,0 +1,317 @@
+"""The inverse drum machine as tensors to tensors (Torres, Peeters and Richard 2025, section II).
+
+spectrum -> log-mel -> frame features -> onset logits and velocities
+                                      -> means over the recording -> kit mixture, track gains
+kit mixture and noise -> one-shots (`synthesis`)
+
+Every nine-drum axis is in the order of `DRUMS`. Letters: B items, T frames or samples, C features.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drumsep.drums import DRUMS
+from drumsep.dsp import Stft
+from drumsep.errors import DrumsepError
+from drumsep.idm.synthesis import Synthesis, SynthesisSize, exp_sigmoid
+
+FORMAT = "drumsep-1"
+KIND = "idm"
+
+LOG_FLOOR = 1e-6  # power added before the logarithm
+CHANNEL_EPS = 1e-6  # of the encoder's normalisations; the kit's keeps PyTorch's 1e-5
+KERNEL = 7  # of the encoder and the hit head
+REACH = KERNEL // 2
+
+# The published encoder pads time by three on either side of kernels three wide where bands are
+# halved: each of these layers adds four frames and moves the content two frames later.
+HALVING, HALVING_PADDING = 3, 3
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of an `Idm`; the defaults are the published network."""
+
+    rate: int = 44100  # Hz
+    n_fft: int = 1024  # samples
+    hop: int = 256  # samples
+    bands: int = 128  # mel
+    widths: tuple[int, ...] = (4, 8, 16, 32)  # features of each level of the encoder
+    depths: tuple[int, ...] = (3, 3, 9, 3)  # blocks of each level
+    kits: int = 6  # that the network was trained on
+    gain_width: int = 8  # hidden features of a track's gain
+    channels: int = 48  # of the synthesis
+    blocks: int = 12  # of the synthesis
+    kernel: int = 15  # taps of its convolutions
+    one_shot: int = 44100  # samples
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.depths) or not self.widths:
+            raise DrumsepError(f"widths {self.widths} and depths {self.depths} do not match")
+        if self.rows < 1:
+            raise DrumsepError(f"{self.bands} mel bands are too few for {len(self.widths)} levels")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Dimensions":
+        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
+        lists = {name: tuple(values[name]) for name in ("widths", "depths") if name in values}
+        try:
+            return cls(**{**values, **lists})
+        except TypeError as error:
+            raise DrumsepError(f"these are not dimensions of an IDM: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary of numbers and lists of numbers, for JSON."""
+        return asdict(self)
+
+    @property
+    def stft(self) -> Stft:
+        """The transform of the front end and of the masks."""
+        return Stft(self.n_fft, self.hop)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.rate / self.hop
+
+    @property
+    def rows(self) -> int:
+        """Rows of bands that are left after the last level of the encoder."""
+        rows = (self.bands - KERNEL) // 4 + 1
+        for _ in self.widths[1:]:
+            rows = (rows - HALVING) // 2 + 1
+        return rows
+
+    @property
+    def growth(self) -> int:
+        """Frames that features have more than their log-mel spectrum."""
+        return (len(self.widths) - 1) * (2 * HALVING_PADDING - HALVING + 1)
+
+    @property
+    def past(self) -> int:
+        """Log-mel frames before frame f that hit curves at f depend on (69 as published)."""
+        return self._blocks_reach + (len(self.widths) - 1) * HALVING_PADDING
+
+    @property
+    def future(self) -> int:
+        """Log-mel frames after frame f that hit curves at f depend on (57 as published)."""
+        return self._blocks_reach - (len(self.widths) - 1) * (HALVING_PADDING - HALVING + 1)
+
+    @property
+    def _blocks_reach(self) -> int:
+        """Frames to either side of the first convolution, all blocks and the hit head."""
+        return (1 + sum(self.depths) + 1) * REACH
+
+
+class HitCurves(NamedTuple):
+    """What is played when: one curve for every drum."""
+
+    onset_logits: Tensor  # (B, 9, T)
+    amplitudes: Tensor  # (B, 9, T), of the one-shot if it starts in this frame, in (0, 2]
+
+
+class Idm(nn.Module):
+    """The stages of IDM; each is a method from tensors to tensors."""
+
+    mel_filters: Tensor
+
+    def __init__(self, dimensions: Dimensions | None = None) -> None:
+        super().__init__()
+        self.dimensions = size = dimensions or Dimensions()
+        width = size.widths[-1]
+        self.register_buffer("mel_filters", mel_filters(size))
+        self.encoder = Encoder(size.widths, size.depths)
+        self.hits = HitHead(width)
+        self.kit_norm = nn.LayerNorm(width)
+        self.kit_head = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, size.kits)
+        )
+        self.gain_heads = nn.ModuleList(_gain_head(width, size.gain_width) for _ in DRUMS)
+        self.synthesis = Synthesis(
+            SynthesisSize(size.rate, size.kits, size.channels, size.blocks, size.kernel)
+        )
+
+    def log_mel(self, spectrum: Tensor) -> Tensor:
+        """Spectrum (B, F, T), complex, of peak-normalised mono -> log-mel power (B, bands, T)."""
+        power = spectrum.real.square() + spectrum.imag.square()
+        return (self.mel_filters @ power + LOG_FLOOR).log()
+
+    def features(self, log_mel: Tensor) -> Tensor:
+        """Log-mel (B, bands, T) -> frame features (B, T + growth, C).
+
+        Feature f belongs to sample f * hop: training has undone the lag that the padding of the
+        encoder causes. A stretch of the log-mel gives the features of the whole where it has
+        `past` and `future` frames of context, or the recording ends.
+        """
+        features: Tensor = self.encoder(log_mel.unsqueeze(1))
+        return features
+
+    def hit_curves(self, features: Tensor) -> HitCurves:
+        """Features (B, T, C) -> onset logits and amplitudes, each (B, 9, T)."""
+        curves: HitCurves = self.hits(features)
+        return curves
+
+    def kit_features(self, features: Tensor) -> Tensor:
+        """Features (B, T, C) -> those (B, T, C) whose mean over the recording tells the kit."""
+        normalised: Tensor = self.kit_norm(features)
+        return normalised
+
+    def kit(self, mean: Tensor) -> Tensor:
+        """Mean of the kit features (B, C) -> mixture of the trained kits (B, kits), sum one."""
+        mixture: Tensor = self.kit_head(mean).softmax(dim=-1)
+        return mixture
+
+    def gains(self, mean: Tensor) -> Tensor:
+        """Mean of the features (B, C) -> one gain for every drum's track (B, 9), in (0, 2]."""
+        return exp_sigmoid(torch.cat([head(mean) for head in self.gain_heads], dim=-1))
+
+
+class Encoder(nn.Module):
+    """A two-dimensional ConvNeXt that keeps time and folds the bands (after Liu et al. 2022)."""
+
+    def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(1, widths[0], KERNEL, stride=(4, 1), padding=(0, REACH))
+        self.enter_norm = ChannelNorm(widths[0])
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(EncoderBlock(width) for _ in range(depth)))
+            for width, depth in zip(widths, depths, strict=True)
+        )
+        self.halvings = nn.ModuleList(
+            _halving(before, after) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.norm = nn.LayerNorm(widths[-1], eps=CHANNEL_EPS)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Log-mel (B, 1, bands, T) -> features (B, T + growth, C)."""
+        image = self.levels[0](self.enter_norm(self.enter(log_mel)))
+        for halving, level in zip(self.halvings, self.levels[1:], strict=True):
+            image = level(halving(image))
+        features: Tensor = self.norm(image.mean(dim=2).transpose(1, 2))
+        return features
+
+
+class EncoderBlock(nn.Module):
+    """A residual block on (B, C, bands, T): look around, then mix features."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(width, width, KERNEL, padding=REACH, groups=width)
+        self.norm = ChannelNorm(width)
+        self.widen = nn.Conv2d(width, 4 * width, 1)
+        self.narrow = nn.Conv2d(4 * width, width, 1)
+        self.scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, bands, T) -> the same shape."""
+        mixed = self.narrow(F.gelu(self.widen(self.norm(self.around(image)))))
+        return torch.addcmul(image, self.scale, mixed)
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the C of (B, C, bands, T), without moving it to the end.
+
+    Rows of four to thirty-two features are too short for PyTorch's own: this is twice as fast.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(width, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, bands, T) -> the same shape, mean zero and variance one over C, then affine."""
+        centred = image - image.mean(dim=1, keepdim=True)
+        variance = centred.square().mean(dim=1, keepdim=True)
+        return torch.addcmul(self.bias, centred * (variance + CHANNEL_EPS).rsqrt(), self.weight)
+
+
+class HitHead(nn.Module):
+    """Onset logits and amplitudes of nine drums from frame features."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.around = nn.Conv1d(width, width, KERNEL, padding=REACH)
+        self.onset = nn.Linear(width, len(DRUMS))
+        self.amplitude = nn.Linear(width, len(DRUMS))
+
+    def forward(self, features: Tensor) -> HitCurves:
+        """Features (B, T, C) -> curves (B, 9, T)."""
+        seen = F.relu(self.around(features.transpose(1, 2))).transpose(1, 2)
+        logits, amplitudes = self.onset(seen), exp_sigmoid(self.amplitude(seen))
+        return HitCurves(logits.transpose(1, 2), amplitudes.transpose(1, 2))
+
+
+def _halving(before: int, after: int) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, HALVING, stride=(2, 1), padding=(0, HALVING_PADDING))
+    return nn.Sequential(ChannelNorm(before), conv)
+
+
+def _gain_head(width: int, hidden: int) -> nn.Sequential:
+    """Mean features (B, width) -> (B, 1)."""
+    return nn.Sequential(
+        nn.Linear(width, hidden),
+        nn.LeakyReLU(0.01),
+        nn.Linear(hidden, hidden),
+        nn.LeakyReLU(0.01),
+        nn.Linear(hidden, 1),
+    )
+
+
+def mel_filters(size: Dimensions) -> Tensor:
+    """Triangles of height one (bands, bins), evenly spread over mel from 0 Hz to half the rate.
+
+    mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). The lowest triangles fall between two
+    bins and are empty, as in the published checkpoint, which stores its own (equal to 2e-5).
+    """
+    highest = 2595 * math.log10(1 + size.rate / 2 / 700)
+    mels = torch.linspace(0, highest, size.bands + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    bins = torch.linspace(0, size.rate / 2, size.stft.bins, dtype=torch.float64)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+def to_metadata(dimensions: Dimensions) -> dict[str, str]:
+    """The strings that `from_state` needs beside the weights."""
+    return {"format": FORMAT, "kind": KIND, "dimensions": json.dumps(dimensions.to_dict())}
+
+
+def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Idm:
+    """The network that the tensors and strings of a safetensors file describe, ready to run.
+
+    Raises:
+        DrumsepError: of another format or kind, or a tensor is missing, unexpected or misshaped.
+    """
+    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
+        raise DrumsepError(
+            f"expected weights of format {FORMAT} and kind {KIND}, "
+            f"got {metadata.get('format')} and {metadata.get('kind')}"
+        )
+    with torch.device("meta"):
+        network = Idm(Dimensions.from_dict(json.loads(metadata["dimensions"])))
+    check_shapes(state, {name: value.shape for name, value in network.state_dict().items()})
+    network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+    return network.eval()
+
+
+def check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
+    """Raise a DrumsepError that names the first missing, unexpected or misshaped tensor."""
+    for name, shape in expected.items():
+        if name not in state:
+            raise DrumsepError(f"IDM weights lack the tensor {name}")
+        if state[name].shape != shape:
+            raise DrumsepError(
+                f"IDM weights: {name} has shape {tuple(state[name].shape)}, not {tuple(shape)}"
+            )
+    for name in state:
+        if name not in expected:
+            raise DrumsepError(f"IDM weights hold an unexpected tensor {name}")

@@ -1,0 +1,268 @@
+"""LarsNet: magnitudes of a stereo drum mixture in, one soft mask per stem and channel out.
+
+Five equal U-Nets, one per stem (Mezza et al. 2024, section 3.1), or one compact U-Net that makes
+all five masks. The arithmetic is the published one; where a layer is slow on a CPU, an equal and
+faster form of it is computed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drumsep.drums import STEMS
+from drumsep.errors import DrumsepError
+
+FORMAT = "drumsep-1"
+KIND = "larsnet"
+
+CHANNELS = 2  # of the mixture and of each mask: left and right
+DEPTH = 6  # encoders, and decoders
+STEP = 2**DEPTH  # bins and frames must be a multiple of this
+REACH = 255  # frames before and after it that a frame of a mask depends on
+KERNEL = 5  # bins and frames
+SLOPE = 0.2  # of the leaky rectifier in the encoders
+DROPPED = 3  # decoders that are followed by dropout in training
+SHARED = "drums"  # name of the one U-Net of the compact variant
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of a `LarsNet`; the defaults are the published network."""
+
+    rate: int = 44100  # Hz
+    n_fft: int = 4096  # samples
+    hop: int = 1024  # samples
+    frames: int = 512  # of a chunk
+    base: int = 16  # channels of the first encoder, doubled by each of the following five
+    nets: int = 5  # 5: one U-Net per stem; 1: one U-Net with five pairs of output channels
+
+    def __post_init__(self) -> None:
+        if self.bins % STEP or self.frames % STEP:
+            raise DrumsepError(
+                f"LarsNet takes multiples of {STEP} bins and frames, "
+                f"got {self.bins} and {self.frames}"
+            )
+        if self.nets not in (1, len(STEMS)):
+            raise DrumsepError(f"LarsNet has 1 or {len(STEMS)} U-Nets, got {self.nets}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, int]) -> "Dimensions":
+        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise DrumsepError(f"these are not dimensions of a LarsNet: {error}") from None
+
+    def to_dict(self) -> dict[str, int]:
+        """A plain dictionary of numbers, for JSON."""
+        return asdict(self)
+
+    @property
+    def bins(self) -> int:
+        """Frequencies the networks see: all but the Nyquist frequency."""
+        return self.n_fft // 2
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the U-Nets, the first part of the names of their weights."""
+        return STEMS if self.nets == len(STEMS) else (SHARED,)
+
+    @property
+    def stems(self) -> int:
+        """Stems that one U-Net masks."""
+        return len(STEMS) // self.nets
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels after each encoder."""
+        return tuple(self.base * 2**depth for depth in range(DEPTH))
+
+
+class LarsNet(nn.ModuleDict):
+    """The bag of U-Nets: each hears the whole mixture, none hears another."""
+
+    def __init__(self, dimensions: Dimensions | None = None) -> None:
+        self.dimensions = size = dimensions or Dimensions()
+        super().__init__({name: UNet(size) for name in size.names})
+        # Convolutions to or from few channels are faster with the channels innermost.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Magnitudes (B, 2, F, T) without the Nyquist frequency -> masks (B, 5, 2, F, T), in (0, 1).
+
+        F is `dimensions.bins`; T is any multiple of `STEP`, and `dimensions.frames` in training.
+        """
+        magnitudes = magnitudes.contiguous(memory_format=torch.channels_last)
+        masks = torch.cat([net(magnitudes) for net in self.values()], dim=1)
+        return masks.unflatten(1, (len(STEMS), CHANNELS))
+
+
+class UNet(nn.Module):
+    """Six encoders halve bins and frames, six decoders double them, joined level by level."""
+
+    def __init__(self, size: Dimensions) -> None:
+        super().__init__()
+        self.input_norm = nn.BatchNorm2d(size.bins)  # "FreqBN": statistics per frequency
+        *levels, deepest = size.widths
+        self.encoders = nn.ModuleList(
+            Encoder(before, after)
+            for before, after in zip((CHANNELS, *levels), levels, strict=False)
+        )
+        # The published sixth encoder has a norm as well, which nothing listens to.
+        self.bottleneck = _halving(levels[-1], deepest)
+        upwards = levels[::-1]
+        heard = (deepest, *(2 * width for width in upwards))  # the skip and the level below
+        self.decoders = nn.ModuleList(
+            Decoder(before, after, dropout=0.5 if depth < DROPPED else 0.0)
+            for depth, (before, after) in enumerate(zip(heard, upwards, strict=False))
+        )
+        masks = CHANNELS * size.stems
+        self.last_decoder = LastDecoder(heard[-1], masks)
+        self.mask = nn.Conv2d(masks, masks, 4, padding=3, dilation=2, groups=size.stems)
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Magnitudes (B, 2, F, T) -> masks (B, 2 * stems, F, T) in (0, 1)."""
+        features = self.input_norm(magnitudes.transpose(1, 2)).transpose(1, 2)
+        skips = []
+        for encoder in self.encoders:
+            skip, features = encoder(features)
+            skips.append(skip)
+        features = self.decoders[0](self.bottleneck(features))
+        for decoder in self.decoders[1:]:
+            features = decoder(torch.cat([skips.pop(), features], dim=1))
+        features = self.last_decoder(skips.pop(), features)
+        masks: Tensor = self.mask(features).sigmoid()
+        return masks
+
+
+class Encoder(nn.Module):
+    """Halve bins and frames; the published skip is taken before the norm and the rectifier."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv = _halving(before, after)
+        self.norm = nn.BatchNorm2d(after)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, before, F, T) -> skip and features, each (B, after, F / 2, T / 2)."""
+        skip = self.conv(features)
+        return skip, F.leaky_relu(self.norm(skip), SLOPE, inplace=True)
+
+
+class Decoder(nn.Module):
+    """Double bins and frames, rectify, then normalise: the order of the published code."""
+
+    def __init__(self, before: int, after: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = _doubling(before, after)
+        self.norm = nn.BatchNorm2d(after)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, before, F, T) -> (B, after, 2 F, 2 T)."""
+        features = F.relu(self.conv(features), inplace=True)
+        features = self.dropout(self.norm(features))
+        return features
+
+
+class LastDecoder(nn.Module):
+    """A `Decoder` to full resolution and few channels, where the plain form is three times slower.
+
+    Along either axis, output 2 m + p with p in (0, 1) takes tap 4 - 2 t + p of the kernel from
+    input m - 1 + t with t in (0, 1, 2); tap 5, which does not exist, is zero. So the four phases p
+    of the output are channels of a 3x3 convolution, interleaved afterwards. It is the sum of the
+    convolutions of its two inputs: to join them first would take as long as to convolve them.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv = _doubling(before, after)
+        self.norm = nn.BatchNorm2d(after)
+
+    def forward(self, skip: Tensor, features: Tensor) -> Tensor:
+        """Two of (B, before / 2, F, T) -> (B, after, 2 F, 2 T)."""
+        taps = F.pad(self.conv.weight, (0, 1, 0, 1)).unflatten(3, (3, 2)).unflatten(2, (3, 2))
+        # (before, after, t, p, t, p) -> (after, p, p, before, t, t) -> (4 * after, before, 3, 3)
+        kernel = taps.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
+        of_skip, of_features = (
+            half.contiguous(memory_format=torch.channels_last) for half in kernel.chunk(2, dim=1)
+        )
+        assert self.conv.bias is not None
+        bias = self.conv.bias.repeat_interleave(4)
+        phases = F.conv2d(skip, of_skip, padding=1)
+        phases = phases + F.conv2d(features, of_features, bias, padding=1)
+        normed: Tensor = self.norm(F.relu(F.pixel_shuffle(phases, 2), inplace=True))
+        return normed
+
+
+def _halving(before: int, after: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, KERNEL, stride=2, padding=2)
+
+
+def _doubling(before: int, after: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=2, output_padding=1)
+
+
+def to_metadata(dimensions: Dimensions) -> dict[str, str]:
+    """The strings stored beside the weights in their safetensors file."""
+    return {"format": FORMAT, "kind": KIND, "dimensions": json.dumps(dimensions.to_dict())}
+
+
+def shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
+    """Names and shapes of the weights and statistics of a network of these dimensions."""
+    with torch.device("meta"):
+        return {name: value.shape for name, value in LarsNet(dimensions).state_dict().items()}
+
+
+def check_state(
+    state: Mapping[str, Tensor], expected: Mapping[str, torch.Size], origin: str
+) -> None:
+    """Refuse weights that are not exactly as expected, or that no training can have made.
+
+    Raises:
+        DrumsepError: names `origin` and the first tensor that is missing, unexpected, of another
+            shape, not finite, or a negative variance.
+    """
+    for name in state:
+        if name not in expected:
+            raise DrumsepError(f"{origin}: unexpected tensor {name}")
+    for name, shape in expected.items():
+        if name not in state:
+            raise DrumsepError(f"{origin}: tensor {name} is missing")
+        value = state[name]
+        if value.shape != shape:
+            raise DrumsepError(
+                f"{origin}: tensor {name} must have shape {tuple(shape)}, got {tuple(value.shape)}"
+            )
+        if not value.isfinite().all():
+            raise DrumsepError(f"{origin}: tensor {name} holds values that are not finite")
+        if name.endswith("running_var") and (value < 0).any():
+            raise DrumsepError(f"{origin}: tensor {name} holds negative variances")
+
+
+def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> LarsNet:
+    """The network that `state` and `metadata` of a safetensors file describe, ready to run.
+
+    Weights may be stored in half precision and become float32.
+
+    Raises:
+        DrumsepError: the weights are of another kind or do not fit the dimensions.
+    """
+    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
+        raise DrumsepError(
+            f"expected weights of format {FORMAT} and kind {KIND}, "
+            f"got {metadata.get('format')} and {metadata.get('kind')}"
+        )
+    dimensions = Dimensions.from_dict(json.loads(metadata["dimensions"]))
+    check_state(state, shapes(dimensions), "LarsNet weights")
+    with torch.device("meta"):  # a random start of 49 M numbers would take longer than the load
+        network = LarsNet(dimensions)
+    full = {
+        name: value.float() if value.is_floating_point() else value for name, value in state.items()
+    }
+    network.load_state_dict(full, assign=True)
+    return network.to(memory_format=torch.channels_last).eval()

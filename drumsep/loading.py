@@ -1,0 +1,152 @@
+"""From a name to a model with its weights on a device: the only room that knows every model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from drumsep import importing, weights
+from drumsep.errors import DrumsepError
+from drumsep.separator import Model, Separator, Transcriber
+from drumsep.weights import Kind, ModelCard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DEFAULT = "drumsep"
+TRANSCRIBER, TEMPLATES = "transcriber", "templates"
+
+# Models that are made of bundled weights, beside those that are weights of their own.
+COMPOSED: Mapping[str, tuple[str, ...]] = {
+    DEFAULT: (TRANSCRIBER, TEMPLATES),
+    "nmfd": (TRANSCRIBER, TEMPLATES),
+    "sab-nmf": (TRANSCRIBER, TEMPLATES),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """What a model is built from."""
+
+    name: str
+    state: Mapping[str, "Tensor"]
+    metadata: Mapping[str, str]
+    device: torch.device
+
+
+def load(name: str = DEFAULT, *, weights: Path | None = None, device: str = "auto") -> Separator:
+    """Load a model by name.
+
+    Args:
+        name: `drumsep` (our own), `nmfd`, `sab-nmf`, or an installed model (`drumsep models list`).
+        weights: a stored model (.safetensors with its card) or a published checkpoint to use
+            instead of an installed model; `name` is then only what it is called.
+        device: auto (CUDA where there is some), cpu, cuda or cuda:N.
+
+    Raises:
+        DrumsepError: unknown name, damaged or hostile weights, or no such device.
+    """
+    place = _device(device)
+    if weights is not None:
+        return Separator(_own(_from_file(weights, place)))
+    if name in COMPOSED:
+        return Separator(_COMPOSERS[name](name, place))
+    return Separator(_own(_installed(name, place)))
+
+
+def weights_of(name: str, given: Path | None) -> tuple[ModelCard, ...]:
+    """The cards of the weights that `load` would use; a published checkpoint gives a made-up card.
+
+    Raises:
+        DrumsepError: unknown name, or no such file.
+    """
+    if given is None:
+        return tuple(weights.find(part) for part in COMPOSED.get(name, (name,)))
+    if given.suffix == ".safetensors":
+        return (weights.read_card(given),)
+    converted = importing.convert(given)
+    return (
+        ModelCard(
+            **vars(converted.origin),
+            name=converted.name,
+            path=given,
+            sha256=importing.fingerprint(given),
+            bundled=False,
+        ),
+    )
+
+
+def installed_models() -> tuple[str, ...]:
+    """Names that `load` takes: the default first, then installed models, then the baselines."""
+    own = [card.name for card in weights.installed() if card.kind in _BUILDERS]
+    return (DEFAULT, *own, *(name for name in COMPOSED if name != DEFAULT))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DrumsepError(f"unknown device {name!r}: auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DrumsepError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices")
+    if device.type not in ("cpu", "cuda"):
+        raise DrumsepError(f"device {name!r} is not supported: auto, cpu, cuda or cuda:N")
+    return device
+
+
+def _installed(name: str, device: torch.device) -> _Weights:
+    card = weights.find(name)
+    return _Weights(name, *weights.read(card), device)
+
+
+def _from_file(path: Path, device: torch.device) -> _Weights:
+    if path.suffix == ".safetensors":
+        return _Weights(path.stem, *weights.read(weights.read_card(path)), device)
+    converted = importing.convert(path)
+    return _Weights(converted.name, converted.state, converted.metadata, device)
+
+
+def _own(found: _Weights) -> Model:
+    """A model that is a network with weights of its own."""
+    kind = found.metadata.get("kind", "")
+    if kind not in _BUILDERS:
+        allowed = ", ".join(_BUILDERS)
+        raise DrumsepError(f"{found.name} cannot separate: it is a {kind}, not one of {allowed}")
+    return _BUILDERS[kind](found)
+
+
+def _idm(found: _Weights) -> Model:
+    from drumsep.idm.model import IdmModel
+    from drumsep.idm.network import from_state
+
+    return IdmModel(from_state(found.state, found.metadata), found.name, found.device)
+
+
+def _larsnet(found: _Weights) -> Model:
+    from drumsep.larsnet.model import LarsNetModel
+    from drumsep.larsnet.network import from_state
+
+    network = from_state(found.state, found.metadata)
+    return LarsNetModel(network, found.name, found.device, _bundled_transcriber(found.device))
+
+
+def _bundled_transcriber(device: torch.device) -> Transcriber | None:
+    """Our transcriber, for models that do not transcribe; None where its weights are missing."""
+    names = {card.name for card in weights.installed()}
+    return _transcriber(device) if TRANSCRIBER in names else None
+
+
+def _transcriber(device: torch.device) -> Transcriber:
+    from drumsep.transcriber.model import NetworkTranscriber
+    from drumsep.transcriber.network import from_state
+
+    found = _installed(TRANSCRIBER, device)
+    return NetworkTranscriber(from_state(found.state, found.metadata), device)
+
+
+_BUILDERS: Mapping[str, Callable[[_Weights], Model]] = {"idm": _idm, "larsnet": _larsnet}
+_COMPOSERS: Mapping[str, Callable[[str, torch.device], Model]] = {}

@@ -1,0 +1,1 @@
+"""Training: sampled kits and grooves in, weights out. Needs no file but the user's data."""

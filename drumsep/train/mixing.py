@@ -1,0 +1,207 @@
+"""From a rendering to a recording: random choices of what `augment` offers, in a studio's order.
+
+Every stem on its own (saturation, equaliser, gain), the room they share, the bus (compressor,
+saturation), the medium (band limits), and what is on the tape besides drums. The stems of the
+result add up to its mixture minus its residue, to float32 rounding.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from drumsep.drums import DRUMS, STEMS
+from drumsep.train import augment
+from drumsep.train.augment import decibels
+from drumsep.train.kits import RATE
+from drumsep.train.render import Rendering
+
+Audio = NDArray[np.float32]
+
+LONGEST_TAIL = 1.2  # s of reverberation
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How often, and how much, a mix departs from the plain sum; the defaults are for training."""
+
+    any: float = 0.92  # probability that anything is done
+    equaliser: float = 0.5  # probability, per drum
+    equaliser_spread: float = 5.0  # dB, standard deviation of each point
+    saturation: float = 0.2  # probability, per drum
+    stem_spread: float = 4.0  # dB, standard deviation of the level of a stem
+    drum_spread: float = 3.0  # dB, of a drum within its stem
+    extreme: float = 0.12  # probability that one stem is moved 8 to 18 dB
+    room: float = 0.6  # probability
+    loudest_room: float = 3.0  # dB, energy of the reverberation against the direct sound
+    crushed_room: float = 0.35  # probability that the room is compressed hard
+    compressor: float = 0.5
+    bus_saturation: float = 0.4
+    medium: float = 0.4
+    residue: float = 0.6
+    loudest_residue: float = -26.0  # dB against the drums' peak
+
+
+NONE = Strength(any=0.0)
+HEAVY = Strength(
+    any=1.0,
+    equaliser=0.8,
+    room=0.9,
+    compressor=0.8,
+    bus_saturation=0.7,
+    medium=0.7,
+    residue=0.9,
+    extreme=0.25,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """A rendering after mixing, with what else is in the mixture."""
+
+    rendering: Rendering
+    residue: Audio  # (C, N)
+    gains: Audio  # (9,), amplitude by which each drum was moved against the others
+
+    @property
+    def mixture(self) -> Audio:
+        """Stems and residue (C, N)."""
+        return self.rendering.mixture + self.residue
+
+
+def mix(
+    rendering: Rendering, strength: Strength, rng: np.random.Generator, *, together: bool = False
+) -> Mix:
+    """A rendering as a recording of it might sound, its mixture's peak at 1.
+
+    `together` gives one stem, the sum of all, which takes a third of the time.
+    """
+    stems = rendering.stems
+    gains = np.ones(len(DRUMS), np.float32)
+    residue = np.zeros_like(stems[0])
+    if rng.random() < strength.any:
+        gains = _gains(strength, rng)
+        stems = _room_and_tone(stems * gains[:, None, None], strength, rng, together=together)
+        stems = _bus(_to_peak(stems), strength, rng)
+        if rng.random() < strength.residue:
+            residue = _residue(_to_peak(stems).sum(axis=0), strength, rng)
+            stems = _to_peak(stems)
+    peak = np.abs(stems.sum(axis=0) + residue).max()
+    scale = np.float32(1 / peak if peak > augment.EPSILON else 1)
+    return Mix(replace(rendering, stems=stems * scale), residue * scale, gains)
+
+
+def _gains(strength: Strength, rng: np.random.Generator) -> Audio:
+    """One amplitude for each drum (9,)."""
+    of_stem = rng.normal(0, strength.stem_spread, len(STEMS))
+    if rng.random() < strength.extreme:
+        of_stem[rng.integers(len(STEMS))] += rng.choice([-1, -1, 1]) * rng.uniform(8, 18)
+    of_drum = rng.normal(0, strength.drum_spread, len(DRUMS))
+    levels = [of_stem[drum.stem_index] + of_drum[drum.position] for drum in DRUMS]
+    return np.array([decibels(level) for level in levels], np.float32)
+
+
+def _to_peak(stems: Audio) -> Audio:
+    """Stems (9, C, N) scaled so that their sum has a peak of 1; silence stays."""
+    return stems / np.float32(max(np.abs(stems.sum(axis=0)).max(), augment.EPSILON))
+
+
+def _room_and_tone(
+    stems: Audio, strength: Strength, rng: np.random.Generator, *, together: bool
+) -> Audio:
+    """What acts on every drum by itself, and the room around all of them.
+
+    Stems (9, C, N) -> (9, C, N), or (1, C, N), their sum, where they are wanted `together`.
+    """
+    length = stems.shape[-1]
+    size = fft.next_fast_len(length + int(LONGEST_TAIL * RATE), real=True)
+    shared = _tone(size, strength.equaliser_spread * 0.6, rng)
+    if rng.random() < strength.medium:
+        high = rng.uniform(5000, 16500)
+        shared = shared * augment.band_limit(
+            size, rng.uniform(20, 90), high, slope=rng.choice([12, 24, 90])
+        )
+    room = _room(size, strength, rng) if rng.random() < strength.room else None
+    crushed = room is not None and rng.random() < strength.crushed_room
+    rows = 1 if together else len(stems)
+    near = np.zeros((rows, stems.shape[1], size // 2 + 1), np.complex64)
+    far = np.zeros_like(near) if crushed else near
+    for index in np.flatnonzero(stems.any(axis=(1, 2))):
+        row = min(index, rows - 1)
+        response = shared
+        if rng.random() < strength.equaliser:
+            response = response * _tone(size, strength.equaliser_spread, rng)
+        heard = augment.spectrum(_driven(stems[index], strength, rng), size) * response
+        near[row] += heard
+        if room is not None:
+            far[row] += heard * room * np.float32(decibels(rng.normal(0, 4)))
+    mixed = augment.inverse(near, length, size)
+    return mixed + _crushed(augment.inverse(far, length, size), rng) if crushed else mixed
+
+
+def _driven(stem: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
+    """A stem (C, N), saturated or not, with the same peak but for the tanh of the drive."""
+    if rng.random() >= strength.saturation:
+        return stem
+    peak = np.float32(max(np.abs(stem).max(), augment.EPSILON))
+    return augment.saturate(stem / peak, rng.uniform(1, 5)) * peak
+
+
+def _tone(size: int, spread: float, rng: np.random.Generator) -> Audio:
+    return augment.equaliser(size, rng.normal(0, spread, rng.integers(4, 11)))
+
+
+def _room(size: int, strength: Strength, rng: np.random.Generator) -> NDArray[np.complexfloating]:
+    """The frequency response of early echoes and a tail, from a booth to a hall or a plate."""
+    tail = np.zeros(int(LONGEST_TAIL * RATE), np.float32)
+    decay = np.exp(rng.uniform(np.log(0.12), np.log(2.0)))
+    diffuse = augment.decaying_noise(
+        rng, min(decay, LONGEST_TAIL), decay, rng.uniform(0, 0.9), rng.uniform(0, 0.03)
+    )
+    tail[: len(diffuse)] += diffuse[: len(tail)]
+    echoes = augment.early_reflections(rng, int(rng.integers(2, 20)), rng.uniform(0.004, 0.05))
+    tail[: len(echoes)] += echoes * np.float32(rng.uniform(0, 1.5))
+    level = decibels(rng.uniform(-24, strength.loudest_room))
+    return augment.spectrum(tail * np.float32(level), size)
+
+
+def _crushed(wet: Audio, rng: np.random.Generator) -> Audio:
+    """The room through a hard compressor, as engineers like it."""
+    total = wet.sum(axis=0)
+    peak = float(np.abs(total).max()) + augment.EPSILON
+    gain = augment.compressor_gain(
+        total, threshold=peak * rng.uniform(0.05, 0.2), ratio=rng.uniform(4, 20),
+        attack=rng.uniform(0.0005, 0.01), release=rng.uniform(0.05, 0.4),
+    )  # fmt: skip
+    return wet * gain * np.float32(rng.uniform(1, 2.5))
+
+
+def _bus(stems: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
+    """Compressor and saturation of the sum; stems with a sum of peak 1."""
+    if rng.random() < strength.compressor:
+        stems = stems * augment.compressor_gain(
+            stems.sum(axis=0), threshold=decibels(rng.uniform(-26, -4)), ratio=rng.uniform(1.5, 8),
+            attack=np.exp(rng.uniform(np.log(0.0003), np.log(0.03))), release=rng.uniform(0.03, 0.4),
+        )  # fmt: skip
+        stems = _to_peak(stems)
+    if rng.random() < strength.bus_saturation:
+        stems = stems * augment.saturation_gain(stems.sum(axis=0), rng.uniform(1, 5))
+    return stems
+
+
+def _residue(mixture: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
+    """Noise, hum, leaked tones and smears (C, N), for drums (C, N) with a peak of 1."""
+    length = mixture.shape[-1]
+    kinds = (
+        (0.7, lambda: augment.coloured_noise(rng, length, rng.uniform(-3, 6)), -25),
+        (0.15, lambda: augment.hum(rng, length), -10),
+        (0.25, lambda: augment.leaked_tones(rng, length), 0),
+        (0.2, lambda: augment.smear(mixture[0], rng), 0),
+    )
+    total = np.zeros(length, np.float32)
+    for probability, make, offset in kinds:
+        if rng.random() < probability:
+            total += make() * np.float32(decibels(strength.loudest_residue + offset
+                                                  + rng.uniform(-25, 0)))  # fmt: skip
+    return np.repeat(total[None], mixture.shape[0], axis=0)

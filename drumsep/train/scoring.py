@@ -1,0 +1,81 @@
+"""Onset scores for choosing checkpoints and thresholds: hits of nine drums against five stems."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drumsep.drums import DRUMS, STEMS
+
+Times = NDArray[np.float64]
+
+
+def matched(truth: Times, found: Times, window: float) -> list[tuple[int, int]]:
+    """Index pairs of two ascending rows of times (s) at most `window` apart, as many as can be.
+
+    In one dimension, pairing each with the earliest that is left is a maximum matching.
+    """
+    pairs, i, j = [], 0, 0
+    while i < len(truth) and j < len(found):
+        if abs(found[j] - truth[i]) <= window:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif found[j] < truth[i]:
+            j += 1
+        else:
+            i += 1
+    return pairs
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Hits found and right, true, and found; they add up over recordings."""
+
+    right: int = 0
+    true: int = 0
+    found: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.right + other.right, self.true + other.true, self.found + other.found
+        )
+
+    @property
+    def f_measure(self) -> float:
+        """Harmonic mean of precision and recall; 1 where nothing is and nothing was found."""
+        both = self.true + self.found
+        return 2 * self.right / both if both else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Times (s), stems or drums (their position) and velocities (0..1) of hits, (H,) each."""
+
+    times: Times
+    drums: NDArray[np.int64]
+    velocities: NDArray[np.float64]
+
+
+_STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])
+
+
+def by_stem(hits: Hits) -> list[Times]:
+    """The times of hits of nine drums, ascending, for each of STEMS."""
+    stems = _STEM_OF_DRUM[hits.drums]
+    return [np.sort(hits.times[stems == stem]) for stem in range(len(STEMS))]
+
+
+def count(truth: Sequence[Times], found: Sequence[Times], window: float) -> list[Counts]:
+    """For each stem, what was found of the truth within `window` seconds."""
+    return [
+        Counts(len(matched(one, other, window)), len(one), len(other))
+        for one, other in zip(truth, found, strict=True)
+    ]
+
+
+def f_measures(counts: Iterable[Sequence[Counts]]) -> Mapping[str, float]:
+    """Onset F of each stem and, under "all", of all together, pooled over recordings."""
+    pooled = [sum(column, Counts()) for column in zip(*counts, strict=True)]
+    scores = {stem: one.f_measure for stem, one in zip(STEMS, pooled, strict=True)}
+    return {"all": sum(pooled, Counts()).f_measure, **scores}

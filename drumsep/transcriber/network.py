@@ -1,0 +1,224 @@
+"""The transcriber: log-mel spectrograms in, onsets and velocities of nine drums out.
+
+A pyramid of small two-dimensional convolutions folds frequency, then residual dilated
+convolutions look about 1.3 s to either side, frame by frame. Nothing pools over time, so a long
+recording may be cut into blocks: with `context` frames more on either side, blocks give what the
+whole gives.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from drumsep.drums import DRUMS
+from drumsep.errors import DrumsepError
+
+FORMAT = "drumsep-1"
+KIND = "transcriber"
+
+LOUDNESS = 1000.0  # log-mel is log(1 + LOUDNESS * magnitude): linear below -60 dB of full scale
+KERNEL = 3  # frames and bands of every convolution that looks around
+RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes of a `Transcriber`; the defaults are the shipped network."""
+
+    rate: int = 44100  # Hz
+    n_fft: int = 2048  # samples, and the long window
+    short_window: int = 512  # samples, zero-padded to n_fft
+    hop: int = 441  # samples
+    bands: int = 128  # mel bands of each window
+    lowest: float = 30.0  # Hz
+    highest: float = 16000.0  # Hz
+    channels: int = 16  # of the first convolution; the following have 1.5, 2 and 3 times as many
+    features: int = 128  # per frame, after frequency is folded
+    blocks: int = 7  # dilated convolutions, dilation doubling from 1
+    dropout: float = 0.1
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> "Dimensions":
+        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
+        try:
+            return cls(**values)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise DrumsepError(f"these are not dimensions of a transcriber: {error}") from None
+
+    def to_dict(self) -> dict[str, float]:
+        """A plain dictionary of numbers, for JSON."""
+        return asdict(self)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.rate / self.hop
+
+
+class Transcriber(nn.Module):
+    """Onsets and velocities of nine drums from peak-normalised mono drums at `dimensions.rate`.
+
+    `thresholds` (9,) are the onset probabilities from which a peak counts as a hit, in the order
+    of `DRUMS`; they are part of the state.
+    """
+
+    window_long: Tensor
+    window_short: Tensor
+    filters: Tensor
+    thresholds: Tensor
+
+    def __init__(self, dimensions: Dimensions | None = None) -> None:
+        super().__init__()
+        self.dimensions = size = dimensions or Dimensions()
+        self.register_buffer("filters", mel_filters(size))
+        self.register_buffer("window_long", _window(size.n_fft, size.n_fft))
+        self.register_buffer("window_short", _window(size.short_window, size.n_fft))
+        self.register_buffer("thresholds", torch.full((len(DRUMS),), 0.4))
+
+        widths = [RESOLUTIONS, *(round(size.channels * times) for times in (1, 1.5, 2, 3))]
+        self.pyramid = nn.Sequential(
+            *(_Fold(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        )
+        folded = size.bands // 2 ** len(self.pyramid)
+        self.enter = nn.Sequential(
+            nn.Conv1d(widths[-1] * folded, size.features, 1, bias=False),
+            nn.BatchNorm1d(size.features),
+            nn.ReLU(),
+            nn.Dropout(size.dropout),
+        )
+        self.blocks = nn.ModuleList(
+            _Dilated(size.features, 2**depth, size.dropout) for depth in range(size.blocks)
+        )
+        self.leave = nn.Conv1d(size.features, 2 * len(DRUMS), 1)
+
+    @property
+    def context(self) -> int:
+        """Frames on either side that an output frame depends on, the analysis window included."""
+        around = KERNEL // 2
+        dilated = sum(around * 2**depth for depth in range(self.dimensions.blocks))
+        window = math.ceil(self.dimensions.n_fft / 2 / self.dimensions.hop)
+        return around * len(self.pyramid) + dilated + window
+
+    def log_mel(self, samples: Tensor) -> Tensor:
+        """Log-mel spectrograms of mono audio with a peak of 1.
+
+        `samples` (B, N) -> (B, 2, bands, T), T = 1 + N // hop; frame f is centred on sample
+        f * hop, and silence is 0. The axis of 2 is the long and the short window.
+        """
+        size = self.dimensions
+        both = [
+            self.filters
+            @ torch.stft(
+                samples,
+                size.n_fft,
+                size.hop,
+                window=window,
+                pad_mode="constant",
+                return_complex=True,
+            ).abs()
+            for window in (self.window_long, self.window_short)
+        ]
+        return torch.log1p(LOUDNESS * torch.stack(both, dim=1))
+
+    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mel (B, 2, bands, T) -> onset logits (B, 9, T) and velocities 0..1 (B, 9, T)."""
+        features = self.enter(self.pyramid(log_mel).flatten(1, 2))
+        for block in self.blocks:
+            features = features + block(features)
+        onsets, velocities = self.leave(features).chunk(2, dim=1)
+        return onsets, velocities.sigmoid()
+
+
+class _Fold(nn.Sequential):
+    """Convolve (B, C, bands, T) and halve the bands."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(
+            nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.MaxPool2d((2, 1)),
+        )
+
+
+class _Dilated(nn.Sequential):
+    """What one residual block adds to its features (B, C, T)."""
+
+    def __init__(self, features: int, dilation: int, dropout: float) -> None:
+        padding = dilation * (KERNEL // 2)
+        super().__init__(
+            nn.Conv1d(features, features, KERNEL, padding=padding, dilation=dilation, bias=False),
+            nn.BatchNorm1d(features),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(features, features, 1),
+        )
+
+
+def mel_filters(size: Dimensions) -> Tensor:
+    """Triangular filters of unit height (bands, n_fft // 2 + 1), evenly spread over mel.
+
+    mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). Bands narrower than the distance of two
+    bins take the nearest bin, so that none is empty.
+    """
+    highest = 2595 * math.log10(1 + size.highest / 700)
+    lowest = 2595 * math.log10(1 + size.lowest / 700)
+    mels = torch.linspace(lowest, highest, size.bands + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    bins = torch.arange(size.n_fft // 2 + 1, dtype=torch.float64) * size.rate / size.n_fft
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    nearest = torch.round(edges[1:-1] / (size.rate / size.n_fft)).long()
+    filters[torch.arange(size.bands), nearest] = filters[
+        torch.arange(size.bands), nearest
+    ].clamp(min=0.5)
+    return (filters / filters.sum(1, keepdim=True)).float()
+
+
+def _window(length: int, n_fft: int) -> Tensor:
+    """A Hann window (n_fft,) of `length` samples, centred, scaled so that a sine keeps its peak."""
+    window = torch.zeros(n_fft)
+    first = (n_fft - length) // 2
+    window[first : first + length] = torch.hann_window(length) * 4 / length
+    return window
+
+
+def to_metadata(network: Transcriber, licence: str, created_with: str) -> dict[str, str]:
+    """The strings stored beside the weights in their safetensors file."""
+    thresholds = {
+        drum.value: round(value, 4)
+        for drum, value in zip(DRUMS, network.thresholds.tolist(), strict=True)
+    }
+    return {
+        "format": FORMAT,
+        "kind": KIND,
+        "dimensions": json.dumps(network.dimensions.to_dict()),
+        "thresholds": json.dumps(thresholds),
+        "licence": licence,
+        "created_with": created_with,
+    }
+
+
+def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Transcriber:
+    """The network that `state` and `metadata` of a safetensors file describe, ready to run.
+
+    Weights may be stored in half precision and become float32. Names must match exactly. The
+    thresholds are those of the metadata.
+    """
+    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
+        raise DrumsepError(
+            f"expected weights of format {FORMAT} and kind {KIND}, "
+            f"got {metadata.get('format')} and {metadata.get('kind')}"
+        )
+    network = Transcriber(Dimensions.from_dict(json.loads(metadata["dimensions"])))
+    network.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    )
+    thresholds = json.loads(metadata["thresholds"])
+    network.thresholds.copy_(torch.tensor([thresholds[drum.value] for drum in DRUMS]))
+    return network.eval()

@@ -1,0 +1,109 @@
+"""Batches: every input has an outcome, whatever happens to the others."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, cast
+
+import pytest
+
+from drumsep.batch import Outcome, run_batch
+from drumsep.errors import DrumsepError
+from drumsep.inputs import Track
+from drumsep.outputs import hidden_beside, staged
+from drumsep.results import Progress
+from drumsep.separator import Separator
+
+
+@dataclass(frozen=True)
+class Copying:
+    """Writes a folder per track; some names fail, crash the process or are done already."""
+
+    out: Path
+
+    def open(self) -> Separator:
+        with (self.out / "opened").open("a") as log:
+            log.write(f"{os.getpid()}\n")
+        return cast(Separator, None)
+
+    def finished(self, track: Track) -> dict[str, Any] | None:
+        return {"output": "earlier"} if track.title == "done-before" else None
+
+    def staging(self, track: Track) -> Path:
+        return hidden_beside(self.out / track.name)
+
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+        folder = self.out / track.name
+        with staged(folder, self.staging(track)) as staging:
+            (staging / "kick.wav").write_text("whole")
+            progress("working", 0.5)
+            if track.title == "bad":
+                raise DrumsepError(f"{track.path}: not audio")
+            if track.title == "interrupted":
+                raise KeyboardInterrupt
+            if track.title == "crash":
+                os._exit(1)
+        return {"output": str(folder)}
+
+
+def tracks(*names: str) -> list[Track]:
+    return [Track(Path(f"{name}.wav"), PurePath(name)) for name in names]
+
+
+def statuses(outcomes: Iterator[Outcome]) -> dict[str, str]:
+    return {outcome.track.title: outcome.status for outcome in outcomes}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path, jobs: int) -> None:
+    work = tracks("a", "bad", "done-before", "b", "c")
+    found = statuses(run_batch(Copying(tmp_path), work, jobs))
+    assert found == {
+        "a": "done",
+        "bad": "failed",
+        "done-before": "skipped",
+        "b": "done",
+        "c": "done",
+    }
+    folders = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert folders == {"a", "b", "c"}
+
+
+def test_the_model_is_loaded_once_per_process(tmp_path: Path) -> None:
+    list(run_batch(Copying(tmp_path), tracks(*"abcdef"), jobs=2))
+    processes = (tmp_path / "opened").read_text().split()
+    assert len(processes) == len(set(processes)) <= 2
+
+
+def test_nothing_is_loaded_when_all_is_done(tmp_path: Path) -> None:
+    assert statuses(run_batch(Copying(tmp_path), tracks("done-before"))) == {
+        "done-before": "skipped"
+    }
+    assert not (tmp_path / "opened").exists()
+
+
+def test_a_crash_costs_only_the_files_in_flight(tmp_path: Path) -> None:
+    outcomes = list(run_batch(Copying(tmp_path), tracks("crash", "a", "b", "c", "d"), jobs=2))
+    found = {outcome.track.title: outcome for outcome in outcomes}
+    assert found["crash"].status == "failed"
+    assert "crash.wav: the process working on it died" in str(found["crash"].error)
+    assert len(outcomes) == 5
+    assert sum(outcome.status == "done" for outcome in outcomes) >= 3
+    assert not hidden_beside(tmp_path / "crash").exists()
+
+
+def test_an_interruption_leaves_whole_folders_only(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        list(run_batch(Copying(tmp_path), tracks("a", "interrupted", "b")))
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "opened"}
+
+
+def test_progress_is_reported_per_track(tmp_path: Path) -> None:
+    seen = []
+
+    def progress(track: Track) -> Progress:
+        return lambda stage, fraction: seen.append((track.title, stage, fraction))
+
+    list(run_batch(Copying(tmp_path), tracks("a", "b"), 1, progress))
+    assert seen == [("a", "working", 0.5), ("b", "working", 0.5)]
