@@ -1,6 +1,6 @@
-"""Zip archives from strangers: nothing is read from one before its whole list of members is checked.
+"""Zip archives from strangers: nothing is read before the whole list of members is checked.
 
-Refused are names that climb out of the archive, links, encrypted members, and sizes that no set of
+Refused are names that lead out of the archive, links, encrypted members, and sizes that no set of
 weights has (zip bombs). Members are read in blocks, never beyond the size they declare.
 """
 

@@ -32,26 +32,7 @@ LARSNET_PAPER = (
     "LarsNet, A. I. Mezza, R. Giampiccolo, A. Bernardini, A. Sarti, Toward deep drum source "
     "separation, 2024, https://github.com/polimi-ispl/larsnet"
 )
-UNCHANGED = "Names of the tensors changed, values unchanged, optimiser state left out."
-
-# What the checkpoint of an Inverse Drum Machine does not tell by its shapes, as its model.yaml
-# writes it; a model trained with other settings would load and sound wrong.
-IDM_SETTINGS = {
-    "sampling_rate": "44100",
-    "sample_rate": "44100",
-    "hop_length": "256",
-    "n_fft": "1024",
-    "log": "true",
-    "downsample": "false",
-    "insertion_rate": "256",
-    "sample_duration": "1.0",
-    "dilation_base": "2",
-    "norm": "instance",
-    "envelope_mode": "exponential",
-    "normalize_output": "true",
-    "velocity_activation": "exp_sigmoid",
-}
-
+CHANGES = "Tensors renamed and rearranged, values unchanged, optimiser state left out."
 
 LARSNET_FILE = re.compile(
     rf"(?P<root>(?!__MACOSX/)[^/]+/)?(?P<stem>{'|'.join(STEMS)})/pretrained_(?P=stem)_unet\.pth"
@@ -136,56 +117,37 @@ def _only_checkpoint(folder: Path, names: list[str]) -> Path:
 
 
 def _idm(path: Path) -> Converted:
-    from drumsep.idm.official import convert as convert_idm
+    from drumsep.idm import official
 
     checkpoint = _read(path, str(path))
     if "input_norm.weight" in checkpoint.state:
         raise DrumsepError(f"{path}: one of LarsNet's five networks: import the folder of all five")
-    _check_settings(path.with_name("model.yaml"))
+    description = path.with_name("model.yaml")
     try:
-        state, metadata = convert_idm(checkpoint.state)
+        state, metadata = official.convert(checkpoint.state)
+        if description.is_file():
+            text = description.read_text("utf-8", errors="replace")
+            official.check_description(text, official.dimensions_of(checkpoint.state))
     except DrumsepError as error:
         raise DrumsepError(f"{path}: {error}") from error
-    official = checkpoint.sha256 == IDM_OFFICIAL_SHA256
+    except OSError as error:
+        raise DrumsepError(f"{description}: {error.strerror}") from error
+    published = checkpoint.sha256 == IDM_OFFICIAL_SHA256
     origin = Origin(
         kind="idm",
-        licence="Apache-2.0" if official else "not stated",
-        source=IDM_PAPER if official else path.name,
+        licence="Apache-2.0" if published else "not stated",
+        source=IDM_PAPER if published else path.name,
         notes=_notes([checkpoint]),
     )
     own_name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:64] or "idm"
-    return Converted("idm-official" if official else own_name, state, metadata, origin)
-
-
-def _check_settings(path: Path) -> None:
-    """Compare the model.yaml beside a checkpoint, where there is one, with `IDM_SETTINGS`.
-
-    Its `name: value` lines are all that is needed of YAML.
-    """
-    if not path.is_file():
-        return
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DrumsepError(f"{path}: cannot be read: {error}") from error
-    for name, value in re.findall(r"^\s*(\w+):[ \t]*([\w.+-]+)", text, re.MULTILINE):
-        ours = IDM_SETTINGS.get(name, value)
-        if value.lower() != ours and _number(value) != _number(ours):
-            raise DrumsepError(f"{path}: {name} is {value}, drumsep's model has {ours}")
-
-
-def _number(value: str) -> float | None:
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return Converted("idm-official" if published else own_name, state, metadata, origin)
 
 
 def _larsnet(path: Path, checkpoints: Mapping[str, _Checkpoint]) -> Converted:
-    from drumsep.larsnet.official import convert as convert_larsnet
+    from drumsep.larsnet import official
 
     try:
-        state, metadata = convert_larsnet({stem: checkpoints[stem].state for stem in STEMS})
+        state, metadata = official.convert({stem: checkpoints[stem].state for stem in STEMS})
     except DrumsepError as error:
         raise DrumsepError(f"{path}: {error}") from error
     # No hashes of the published files are known: their layout tells, and the licence binds.
@@ -252,4 +214,4 @@ def _read(file: Path, title: str) -> _Checkpoint:
 
 def _notes(checkpoints: list[_Checkpoint]) -> str:
     files = ", ".join(f"{Path(c.title).name} (SHA-256 {c.sha256})" for c in checkpoints)
-    return f"Converted from {files}. {UNCHANGED}"
+    return f"Converted from {files}. {CHANGES}"

@@ -133,7 +133,7 @@ def _tracks(path: Path) -> tuple[list[_Track], int]:
         tracks = [_track(messages) for messages in file.tracks]
     except FileNotFoundError:
         raise DrumsepError(f"{path}: no such file") from None
-    except (EOFError, OSError, ValueError, LookupError, TypeError) as error:
+    except (EOFError, OSError, ValueError, LookupError, TypeError, mido.KeySignatureError) as error:
         raise DrumsepError(f"{path}: not a MIDI file, or damaged: {error!r}") from None
     if file.type == 2 or file.ticks_per_beat < 1:
         raise DrumsepError(f"{path}: MIDI files of type 2 or with SMPTE time are not supported")

@@ -46,9 +46,9 @@ def write(path: Path, transcription: Transcription, tempo: TempoMap) -> None:
 def read_hits(path: Path) -> Transcription:
     """Read hits from MIDI, CSV or JSON.
 
-    A hit needs a time (s) and a drum, by its name or else by its note; where both are given the name
-    counts. Velocity (0..1) is 0.8 and confidence (0..1) is 1 where absent. A CSV file starts with
-    the names of its columns, in any order and case; other columns are ignored.
+    A hit needs a time (s) and a drum, by its name or else by its note; of both the name counts.
+    Velocity (0..1) is 0.8 and confidence (0..1) is 1 where absent. A CSV file starts with the names
+    of its columns, in any order and case; other columns are ignored.
 
     Raises:
         DrumsepError: not such a file, with the line or hit that is wrong and what is allowed.
@@ -189,7 +189,7 @@ def _hit(row: Mapping[str, Any]) -> Hit:
 def _number(row: Mapping[str, Any], name: str, absent: float | None = None) -> float:
     value = row.get(name, absent)
     try:
-        number = float(value)  # type: ignore[arg-type]  # None raises TypeError, as it should
+        number = float(value)  # None raises TypeError
     except (TypeError, ValueError, OverflowError):
         raise DrumsepError(f"{name} must be a number, got {value!r}") from None
     if not math.isfinite(number):

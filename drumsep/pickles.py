@@ -75,7 +75,7 @@ def is_checkpoint(names: list[str]) -> bool:
 class _Storage(NamedTuple):
     dtype: str  # of numpy
     key: str  # name of the member with its bytes
-    count: int  # of values
+    length: int  # values
 
 
 class _Tensor(NamedTuple):
@@ -204,13 +204,13 @@ def _values(archive: ZipFile, root: str, name: str, tensor: _Tensor) -> NDArray[
         raise ValueError(f"tensor {name!r} has a malformed shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     values = prod(shape)
-    if values > stored.count or (values and last >= stored.count):
+    if values > stored.length or (values and last >= stored.length):
         raise ValueError(f"tensor {name!r} is larger than the values stored for it")
     member = f"{root}data/{stored.key}"
     if member not in archive.NameToInfo:
         raise ValueError(f"the values of tensor {name!r} are missing")
     flat = np.frombuffer(archive.read(member), stored.dtype)
-    if flat.size != stored.count:
-        raise ValueError(f"tensor {name!r} has {flat.size} values stored, not {stored.count}")
+    if flat.size != stored.length:
+        raise ValueError(f"tensor {name!r} has {flat.size} values stored, not {stored.length}")
     strides = [step * flat.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, strides).copy()

@@ -26,6 +26,9 @@ Kind = Literal["idm", "larsnet", "transcriber", "templates"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # also a file name on every system
 
 
+CARD_FIELDS = ("kind", "licence", "source", "notes", "sha256")  # what a card file tells
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """What weights are, on what terms they may be used, and where they come from."""
@@ -116,17 +119,16 @@ def read_card(path: Path) -> ModelCard:
     """
     card = path.with_suffix(".json")
     try:
-        told = json.loads(card.read_text("utf-8"))
-        origin = Origin(**{key: str(told[key]) for key in ("kind", "licence", "source", "notes")})
-        sha256 = str(told["sha256"])
+        told: dict[str, Any] = json.loads(card.read_text("utf-8"))
+        told = {field: str(told[field]) for field in CARD_FIELDS}
     except OSError as error:
         raise DrumsepError(f"{path} has no readable card {card.name}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DrumsepError(f"{card}: not the card of a model: {error!r}") from error
-    if origin.kind not in get_args(Kind):
-        raise DrumsepError(f"{card}: unknown kind {origin.kind!r}")
+    if told["kind"] not in get_args(Kind):
+        raise DrumsepError(f"{card}: unknown kind {told['kind']!r}")
     bundled = path.parent == bundled_folder()
-    return ModelCard(**asdict(origin), name=path.stem, path=path, sha256=sha256, bundled=bundled)
+    return ModelCard(**told, name=path.stem, path=path, bundled=bundled)
 
 
 def read(card: ModelCard) -> tuple[dict[str, "Tensor"], dict[str, str]]:

@@ -27,7 +27,7 @@ app.command()(oneshots.oneshots)
 app.add_typer(models.app, name="models")
 app.command()(evaluate.evaluate)
 app.command()(benchmark.benchmark)
-app.add_typer(train.app, name="train")
+app.command()(train.train)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,11 +10,18 @@ import typer
 
 from drumsep.cli import options as shared
 from drumsep.errors import UsageError
-from drumsep.evaluate.plan import DEFAULT_GROUPS, GROUPS, Oracle, System, chosen_groups, systems
-from drumsep.evaluate.plan import without_library
+from drumsep.evaluate.plan import (
+    DEFAULT_GROUPS,
+    GROUPS,
+    Oracle,
+    System,
+    chosen_groups,
+    systems,
+    without_library,
+)
 
 if TYPE_CHECKING:
-    from drumsep.evaluate.run import Evaluation, Report
+    from drumsep.evaluate.run import Evaluation
 
 
 def evaluate(

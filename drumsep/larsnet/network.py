@@ -89,16 +89,15 @@ class LarsNet(nn.ModuleDict):
         self.dimensions = size = dimensions or Dimensions()
         super().__init__({name: UNet(size) for name in size.names})
         # Convolutions to or from few channels are faster with the channels innermost.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Magnitudes (B, 2, F, T) without the Nyquist frequency -> masks (B, 5, 2, F, T), in (0, 1).
+        """Magnitudes (B, 2, F, T), Nyquist frequency left out -> masks (B, 5, 2, F, T) in (0, 1).
 
         F is `dimensions.bins`; T is any multiple of `STEP`, and `dimensions.frames` in training.
         """
         magnitudes = magnitudes.contiguous(memory_format=torch.channels_last)
-        masks = torch.cat([net(magnitudes) for net in self.values()], dim=1)
-        return masks.unflatten(1, (len(STEMS), CHANNELS))
+        return torch.cat([net(magnitudes) for net in self.values()], dim=1)
 
 
 class UNet(nn.Module):
@@ -125,7 +124,7 @@ class UNet(nn.Module):
         self.mask = nn.Conv2d(masks, masks, 4, padding=3, dilation=2, groups=size.stems)
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Magnitudes (B, 2, F, T) -> masks (B, 2 * stems, F, T) in (0, 1)."""
+        """Magnitudes (B, 2, F, T) -> masks (B, stems, 2, F, T) in (0, 1)."""
         features = self.input_norm(magnitudes.transpose(1, 2)).transpose(1, 2)
         skips = []
         for encoder in self.encoders:
@@ -136,7 +135,7 @@ class UNet(nn.Module):
             features = decoder(torch.cat([skips.pop(), features], dim=1))
         features = self.last_decoder(skips.pop(), features)
         masks: Tensor = self.mask(features).sigmoid()
-        return masks
+        return masks.view(len(masks), -1, CHANNELS, *masks.shape[2:])
 
 
 class Encoder(nn.Module):
@@ -185,7 +184,8 @@ class LastDecoder(nn.Module):
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """Two of (B, before / 2, F, T) -> (B, after, 2 F, 2 T)."""
-        taps = F.pad(self.conv.weight, (0, 1, 0, 1)).unflatten(3, (3, 2)).unflatten(2, (3, 2))
+        taps = F.pad(self.conv.weight, (0, 1, 0, 1))
+        taps = taps.reshape(*taps.shape[:2], 3, 2, 3, 2)
         # (before, after, t, p, t, p) -> (after, p, p, before, t, t) -> (4 * after, before, 3, 3)
         kernel = taps.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
         of_skip, of_features = (
@@ -238,9 +238,10 @@ def check_state(
             raise DrumsepError(
                 f"{origin}: tensor {name} must have shape {tuple(shape)}, got {tuple(value.shape)}"
             )
-        if not value.isfinite().all():
+        lowest, highest = value.aminmax()
+        if not (lowest.isfinite() and highest.isfinite()):
             raise DrumsepError(f"{origin}: tensor {name} holds values that are not finite")
-        if name.endswith("running_var") and (value < 0).any():
+        if name.endswith("running_var") and lowest < 0:
             raise DrumsepError(f"{origin}: tensor {name} holds negative variances")
 
 
@@ -261,8 +262,13 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
     check_state(state, shapes(dimensions), "LarsNet weights")
     with torch.device("meta"):  # a random start of 49 M numbers would take longer than the load
         network = LarsNet(dimensions)
-    full = {
-        name: value.float() if value.is_floating_point() else value for name, value in state.items()
-    }
-    network.load_state_dict(full, assign=True)
-    return network.to(memory_format=torch.channels_last).eval()
+    network.load_state_dict({name: _ready(value) for name, value in state.items()}, assign=True)
+    return network.eval()
+
+
+def _ready(value: Tensor) -> Tensor:
+    """Single precision, and the channels of a convolution innermost as in a new `LarsNet`."""
+    if not value.is_floating_point():
+        return value
+    layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+    return value.float().contiguous(memory_format=layout)

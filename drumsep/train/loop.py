@@ -201,7 +201,6 @@ def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
         if training.seconds >= due:
             _note(training, smooth, report)
             due = training.seconds + 60 * options.validate_every
-            before = time.monotonic()
     _note(training, smooth, report)
     return copy.deepcopy(training.average.module).eval()
 

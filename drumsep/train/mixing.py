@@ -15,7 +15,7 @@ from drumsep.drums import DRUMS, STEMS
 from drumsep.train import augment
 from drumsep.train.augment import decibels
 from drumsep.train.kits import RATE
-from drumsep.train.render import Rendering
+from drumsep.train.render import LOUDNESS_SPAN, Rendering
 
 Audio = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ class Mix:
 
     rendering: Rendering
     residue: Audio  # (C, N)
-    gains: Audio  # (9,), amplitude by which each drum was moved against the others
+    prominence: Audio  # (H,), amplitude of each hit against everything at its time, before rooms
 
     @property
     def mixture(self) -> Audio:
@@ -89,7 +89,23 @@ def mix(
             stems = _to_peak(stems)
     peak = np.abs(stems.sum(axis=0) + residue).max()
     scale = np.float32(1 / peak if peak > augment.EPSILON else 1)
-    return Mix(replace(rendering, stems=stems * scale), residue * scale, gains)
+    prominence = _prominence(rendering, gains)
+    return Mix(replace(rendering, stems=stems * scale), residue * scale, prominence)
+
+
+def _prominence(rendering: Rendering, gains: Audio) -> Audio:
+    """Level of each hit (H,), over the level of all drums after its onset, drums times `gains`."""
+    around = np.array(
+        [
+            np.sqrt(np.mean(np.square(np.tensordot(gains, rendering.stems[..., first:last], 1))))
+            for first, last in zip(
+                rendering.onsets, rendering.onsets + round(LOUDNESS_SPAN * RATE), strict=True
+            )
+        ],
+        np.float32,
+    )
+    levels: Audio = rendering.levels * gains[rendering.drums]
+    return levels / (around + np.float32(augment.EPSILON))
 
 
 def _gains(strength: Strength, rng: np.random.Generator) -> Audio:

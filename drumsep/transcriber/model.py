@@ -12,6 +12,7 @@ from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
 from drumsep.transcriber.network import Transcriber as Network
 
+LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
 BLOCK = 2000  # frames computed at a time, beside the context they need
 
 
@@ -34,16 +35,11 @@ class NetworkTranscriber:
     ) -> Transcription:
         """Find the hits of a recording at `rate`; `options.thresholds` replace the fitted ones."""
         onsets, velocities = self.activations(recording, progress)
-        thresholds = self._network.thresholds.cpu().numpy().astype(np.float64)
+        thresholds = self._network.thresholds.cpu().numpy().copy()
         for drum, threshold in options.thresholds.items():
-            thresholds[drum.position] = threshold
+            thresholds[drum.position] = max(threshold, LOWEST)
         found = peaks.pick(onsets, velocities, thresholds)
-        seconds = self._network.dimensions.hop / self.rate
-        latest = max(recording.duration - 1 / self.rate, 0.0)
-        hits = tuple(
-            Hit(min(max(frame * seconds, 0.0), latest), DRUMS[drum], velocity, confidence)
-            for frame, drum, velocity, confidence in found
-        )
+        hits = tuple(_hits(found, self._network.dimensions.frame_rate, recording.duration))
         return Transcription(hits, recording.duration, self.origin)
 
     def activations(
@@ -85,3 +81,11 @@ class NetworkTranscriber:
             while held_from * hop + held.size < stop:
                 held = np.concatenate([held, next(pieces)])
             yield first, first - start, held[: stop - held_from * hop]
+
+
+def _hits(found: peaks.Peaks, frame_rate: float, duration: float) -> Iterator[Hit]:
+    """Peaks as hits, kept inside the recording where an offset would lead out of it."""
+    times = np.clip(found.frames / frame_rate, 0, duration)
+    rows = zip(times, found.drums, found.velocities, found.confidences, strict=True)
+    for time, drum, velocity, confidence in rows:
+        yield Hit(float(time), DRUMS[drum], float(velocity), float(confidence))

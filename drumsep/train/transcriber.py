@@ -1,0 +1,172 @@
+"""Training the transcriber: clips to targets, the step, and the scores checkpoints are chosen by."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from drumsep.drums import DRUMS
+from drumsep.train import scoring
+from drumsep.train.data import Clips, Recipe
+from drumsep.train.grooves import read_grooves
+from drumsep.train.kits import read_kits
+from drumsep.train.loop import Batch, Report, TrainOptions, run
+from drumsep.train.losses import onset_loss, velocity_loss
+from drumsep.train.mixing import HEAVY, Mix
+from drumsep.train.validation import Annotated, read_recordings, rendered
+from drumsep.transcriber.network import Dimensions, Transcriber
+from drumsep.transcriber.peaks import LEAN, SIDE, Peaks, pick
+
+FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
+UNCERTAIN = 2  # frames around such a hit that count neither way
+QUIETEST = 25.0  # dB below full scale, of a clip
+TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
+HEAVY_CLIPS = 64
+HEAVY_SEED = 20_000
+
+
+def targets(mix: Mix, dimensions: Dimensions, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Onset targets, velocities and weights (9, T) each, for a clip of `frames` frames.
+
+    An onset is 1 in its frame; the frames beside it say how far it is from the frame's middle
+    (`peaks.SIDE`, `peaks.LEAN`). Hits too faint to hear have weight 0.
+    """
+    onsets, velocities = np.zeros((2, len(DRUMS), frames), np.float32)
+    weights = np.ones((len(DRUMS), frames), np.float32)
+    hits = mix.rendering
+    places = hits.onsets / dimensions.hop
+    for place, drum, velocity, prominence in zip(
+        places, hits.drums, hits.velocities, mix.prominence, strict=True
+    ):
+        frame = round(place)
+        if frame >= frames:
+            continue
+        if prominence < FAINTEST:
+            weights[drum, max(frame - UNCERTAIN, 0) : frame + UNCERTAIN + 1] = 0
+        onsets[drum, frame] = 1
+        velocities[drum, frame] = max(velocities[drum, frame], velocity)
+        for side in (-1, 1):
+            if 0 <= frame + side < frames:
+                mark = SIDE + side * LEAN * (place - frame)
+                onsets[drum, frame + side] = max(onsets[drum, frame + side], mark)
+    return torch.from_numpy(onsets), torch.from_numpy(velocities), torch.from_numpy(weights)
+
+
+class TranscriberTrainee:
+    """A `Transcriber` with its clips and validation sets, for `loop.run`."""
+
+    def __init__(
+        self,
+        network: Transcriber,
+        clips: Clips,
+        batch: int,
+        validation: Mapping[str, Sequence[Annotated]],
+    ) -> None:
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)
+        self.dimensions = network.dimensions
+        self.validation = validation
+        self._clips = clips
+        self._batch = batch
+
+    def batch(self, number: int) -> Batch:
+        """Samples (B, N), onsets, velocities and weights (B, 9, T)."""
+        rows = [self._example(number * self._batch + place) for place in range(self._batch)]
+        return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+    def _example(self, number: int) -> Batch:
+        mix = self._clips[number]
+        samples = mix.mixture.mean(axis=0)
+        rng = np.random.default_rng((1, number))
+        level = -min(abs(rng.normal(0, 7)), QUIETEST)
+        samples = samples * np.float32(10 ** (level / 20) / max(np.abs(samples).max(), 1e-9))
+        frames = 1 + len(samples) // self.dimensions.hop
+        return torch.from_numpy(samples), *targets(mix, self.dimensions, frames)
+
+    def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Onset and velocity losses of one batch."""
+        samples, onsets, velocities, weights = batch
+        log_mel = _with_tone(network.log_mel(samples))  # type: ignore[operator]
+        logits, found = network(log_mel.contiguous(memory_format=torch.channels_last))
+        onset = onset_loss(logits.float(), onsets, weights)
+        velocity = velocity_loss(found.float(), velocities, onsets, weights)
+        return {"loss": onset + velocity, "onset": onset, "velocity": velocity}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Onset F at 50 ms of every set with the thresholds at hand; the score is their mean."""
+        scores: dict[str, float] = {}
+        for name, recordings in self.validation.items():
+            found = [transcribed(network, recording.samples) for recording in recordings]
+            thresholds = network.thresholds.cpu().numpy()  # type: ignore[union-attr]
+            for stem, value in f_measures(found, recordings, thresholds, 0.05).items():
+                scores[f"{name} {stem}"] = value
+        overall = [value for name, value in scores.items() if name.endswith(" all")]
+        return {"score": float(np.mean(overall)) if overall else 0.0, **scores}
+
+
+def _with_tone(log_mel: Tensor) -> Tensor:
+    """Log-mel (B, 2, bands, T) under random tone controls, the same for both windows."""
+    points = torch.randn(len(log_mel), 1, 7, device=log_mel.device) * TONE_SPREAD
+    tone = functional.interpolate(points, size=log_mel.shape[2], mode="linear")
+    return functional.relu(log_mel + tone[..., None])
+
+
+Probabilities = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def transcribed(network: nn.Module, samples: NDArray[np.float32]) -> Probabilities:
+    """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        log_mel = network.log_mel(torch.from_numpy(samples)[None].to(device))  # type: ignore[operator]
+        onsets, velocities = network(log_mel)
+    return onsets[0].sigmoid().cpu().numpy(), velocities[0].cpu().numpy()
+
+
+def f_measures(
+    found: Sequence[Probabilities],
+    recordings: Sequence[Annotated],
+    thresholds: NDArray[np.float32],
+    window: float,
+) -> Mapping[str, float]:
+    """Onset F by stem, pooled over recordings."""
+    counts = []
+    for (onsets, velocities), recording in zip(found, recordings, strict=True):
+        peaks = pick(onsets, velocities, thresholds)
+        counts.append(scoring.count(recording.times, stem_times(peaks), window))
+    return scoring.f_measures(counts)
+
+
+def stem_times(peaks: Peaks, frame_rate: float = 100.0) -> list[scoring.Times]:
+    """The times (s) of peaks, for each stem."""
+    return scoring.by_stem(
+        scoring.Hits(peaks.frames / frame_rate, peaks.drums, peaks.velocities.astype(np.float64))
+    )
+
+
+def train(options: TrainOptions, report: Report = lambda line: None) -> Transcriber:
+    """Train a transcriber of the shipped dimensions; see `loop.run`."""
+    clips = Clips(
+        read_kits(options.kits, channels=1), read_grooves(options.grooves), Recipe(), options.seed
+    )
+    trainee = TranscriberTrainee(Transcriber(), clips, options.batch, validation_sets(options))
+    network = run(trainee, options, report)
+    assert isinstance(network, Transcriber)
+    return network
+
+
+def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
+    """The recordings named in the options and, with validation kits, heavily mixed renderings."""
+    sets = {Path(folder).name: read_recordings(folder) for folder in options.recordings}
+    if options.validation_kits:
+        clips = Clips(
+            read_kits(options.validation_kits, channels=1),
+            read_grooves(options.grooves, "validation"),
+            Recipe(seconds=8.0, strength=HEAVY),
+            HEAVY_SEED,
+        )
+        sets["heavy"] = rendered(clips, HEAVY_CLIPS)
+    return sets
