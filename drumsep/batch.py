@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from drumsep.errors import DrumsepError
+from drumsep.errors import DrumsepError, UsageError
 from drumsep.inputs import Track
 from drumsep.results import Progress, no_progress
 from drumsep.separator import Separator
@@ -92,6 +92,8 @@ def _run_here(
 def _attempt(task: Task, separator: Separator, track: Track, progress: Progress) -> Outcome:
     try:
         return Outcome(track, "done", task.run(separator, track, progress))
+    except UsageError:  # no file can be done like this: stop at once
+        raise
     except DrumsepError as error:
         return Outcome(track, "failed", error=str(error))
     except MemoryError:
@@ -143,7 +145,7 @@ def _remove_unfinished(task: Task, tracks: Iterable[Track]) -> None:
         shutil.rmtree(task.staging(track), ignore_errors=True)
 
 
-_worker: tuple[Task, Separator]
+_worker: tuple[Task, Separator | DrumsepError]
 
 
 def _start_worker(task: Task, threads: int) -> None:
@@ -153,9 +155,14 @@ def _start_worker(task: Task, threads: int) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    _worker = (task, task.open())
+    try:
+        _worker = (task, task.open())
+    except DrumsepError as error:
+        _worker = (task, error)  # every file then fails with this cause
 
 
 def _attempt_in_worker(track: Track) -> Outcome:
     task, separator = _worker
+    if isinstance(separator, DrumsepError):
+        return Outcome(track, "failed", error=str(separator))
     return _attempt(task, separator, track, no_progress)

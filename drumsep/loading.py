@@ -10,7 +10,6 @@ import torch
 from drumsep import importing, weights
 from drumsep.errors import DrumsepError
 from drumsep.separator import Model, Separator, Transcriber
-from drumsep.weights import Kind, ModelCard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,26 +55,18 @@ def load(name: str = DEFAULT, *, weights: Path | None = None, device: str = "aut
     return Separator(_own(_installed(name, place)))
 
 
-def weights_of(name: str, given: Path | None) -> tuple[ModelCard, ...]:
-    """The cards of the weights that `load` would use; a published checkpoint gives a made-up card.
+def hashes(name: str, given: Path | None = None) -> dict[str, str]:
+    """SHA-256 of the weights that `load` would use, by name, as their cards say.
 
     Raises:
         DrumsepError: unknown name, or no such file.
     """
     if given is None:
-        return tuple(weights.find(part) for part in COMPOSED.get(name, (name,)))
-    if given.suffix == ".safetensors":
-        return (weights.read_card(given),)
-    converted = importing.convert(given)
-    return (
-        ModelCard(
-            **vars(converted.origin),
-            name=converted.name,
-            path=given,
-            sha256=importing.fingerprint(given),
-            bundled=False,
-        ),
-    )
+        cards = [weights.find(part) for part in COMPOSED.get(name, (name,))]
+        return {card.name: card.sha256 for card in cards}
+    if not given.is_file():
+        raise DrumsepError(f"{given}: no such file (drumsep models import takes folders)")
+    return {given.name: weights.file_sha256(given)}
 
 
 def installed_models() -> tuple[str, ...]:
@@ -123,15 +114,15 @@ def _idm(found: _Weights) -> Model:
     from drumsep.idm.model import IdmModel
     from drumsep.idm.network import from_state
 
-    return IdmModel(from_state(found.state, found.metadata), found.name, found.device)
+    return IdmModel(from_state(found.state, found.metadata), found.device, found.name)
 
 
 def _larsnet(found: _Weights) -> Model:
     from drumsep.larsnet.model import LarsNetModel
     from drumsep.larsnet.network import from_state
 
-    network = from_state(found.state, found.metadata)
-    return LarsNetModel(network, found.name, found.device, _bundled_transcriber(found.device))
+    network = from_state(found.state, found.metadata).to(found.device)
+    return LarsNetModel(network, found.name, _bundled_transcriber(found.device))
 
 
 def _bundled_transcriber(device: torch.device) -> Transcriber | None:

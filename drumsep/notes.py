@@ -116,7 +116,7 @@ def _json(transcription: Transcription, tempo: TempoMap) -> str:
         "format": FORMAT,
         "duration": transcription.duration,
         "origin": transcription.origin,
-        "tempo": [{"time": time, "bpm": bpm} for time, bpm in tempo.changes],
+        "tempo": tempo.description(),
         "hits": [_row(hit) for hit in transcription.hits],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -47,3 +47,30 @@ def drum_loop(seconds: float = 2.0, rate: int = 44100, channels: int = 2, seed: 
 def loop() -> Audio:
     """Two seconds of stereo drums at 44.1 kHz."""
     return drum_loop()
+
+
+@pytest.fixture(scope="session")
+def toy_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `toy.safetensors`: the smallest IDM, its weights drawn from a seed."""
+    import json
+
+    import torch
+
+    from drumsep import weights
+    from drumsep.idm.network import Dimensions, Idm
+
+    torch.manual_seed(3)
+    size = Dimensions(widths=(2, 4), depths=(1, 1), channels=4, blocks=3, one_shot=4410)
+    network = Idm(size)
+    folder = tmp_path_factory.mktemp("weights")
+    metadata = {"format": "drumsep-1", "kind": "idm", "dimensions": json.dumps(size.to_dict())}
+    origin = weights.Origin(kind="idm", licence="CC0-1.0", source="drawn from a seed")
+    weights.store(folder, "toy", network.state_dict(), metadata, origin)
+    return folder
+
+
+@pytest.fixture
+def toy_installed(toy_weights: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of a model that is installed for this test and its child processes."""
+    monkeypatch.setenv("DRUMSEP_WEIGHTS", str(toy_weights))
+    return "toy"

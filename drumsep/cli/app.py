@@ -3,7 +3,6 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from drumsep import __version__
@@ -15,7 +14,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 app = typer.Typer(
     name="drumsep",
     help="Take a drum recording apart: five stems, the notes as MIDI, the kit as one-shots.",
-    no_args_is_help=True,
+    no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -54,23 +53,18 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; every expected error is one line."""
     try:
-        code = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return USAGE
-    except click.ClickException as error:
-        error.show()
-        return USAGE
+        code = app(arguments, prog_name="drumsep", standalone_mode=False)
+    except typer.TyperException as error:
+        return _say(f"{error.format_message()} (drumsep --help lists what there is)", USAGE)
     except UsageError as error:
-        return _say(error, USAGE)
+        return _say(str(error), USAGE)
     except DrumsepError as error:
-        return _say(error, FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted: only whole files were kept", file=sys.stderr)
-        return INTERRUPTED
+        return _say(str(error), FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted: only whole files were kept", INTERRUPTED)
     return code if isinstance(code, int) else OK
 
 
-def _say(error: DrumsepError, code: int) -> int:
-    print(f"drumsep: {error}", file=sys.stderr)
+def _say(message: str, code: int) -> int:
+    print(f"drumsep: {message}", file=sys.stderr)
     return code

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,9 @@ from drumsep.evaluate.plan import (
 )
 
 if TYPE_CHECKING:
-    from drumsep.evaluate.run import Evaluation
+    from drumsep.evaluate.run import Evaluation, Report
+
+WIDTH = 200  # characters; tables are never cropped, whatever stdout is
 
 
 def evaluate(
@@ -83,12 +86,9 @@ def evaluate(
 
     clips = find_clips(dataset)[:limit]
     tasks = [Task(system, clip, groups, kits) for system in measured for clip in clips]
-    evaluation = run(
-        tasks,
-        jobs or os.cpu_count() or 1,
-        cache_folder() if cache else None,
-        _silent if quiet else _progress,
-    )
+    workers = jobs or os.cpu_count() or 1
+    with _progress(quiet) as progress:
+        evaluation = run(tasks, workers, cache_folder() if cache else None, progress)
     style = "json" if json else "csv" if csv else "markdown" if markdown else "table"
     _print(evaluation, measured, style)
     for failure in evaluation.failures:
@@ -119,7 +119,7 @@ def _print(evaluation: "Evaluation", measured: Sequence[System], style: str) -> 
     elif style == "csv":
         print(report.csv_text(evaluation.results), end="")
     else:
-        console = Console()
+        console = Console(width=WIDTH)
         for grid in report.grids(summaries, comparisons):
             if style == "markdown":
                 print(report.markdown(grid))
@@ -127,9 +127,19 @@ def _print(evaluation: "Evaluation", measured: Sequence[System], style: str) -> 
                 console.print(report.rich_table(grid))
 
 
-def _progress(done: int, total: int, name: str) -> None:
-    print(f"[{done}/{total}] {name}", file=sys.stderr, flush=True)
+@contextmanager
+def _progress(quiet: bool) -> Iterator["Report"]:
+    """A bar where stderr is a terminal, else plain lines."""
+    if quiet:
+        yield lambda done, total, name: None
+    elif not sys.stderr.isatty():
+        yield lambda done, total, name: print(f"[{done}/{total}] {name}", file=sys.stderr)
+    else:
+        from rich.console import Console
+        from rich.progress import Progress
 
-
-def _silent(done: int, total: int, name: str) -> None:
-    pass
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            row = bar.add_task("starting", total=None)
+            yield lambda done, total, name: bar.update(
+                row, description=name, completed=done, total=total
+            )

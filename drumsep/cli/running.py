@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import typer
 
 from drumsep.batch import Outcome, Task, run_batch
-from drumsep.errors import DrumsepError, UsageError
+from drumsep.errors import UsageError
 from drumsep.inputs import Track, find_tracks
 from drumsep.outputs import Existing, require_writable
 from drumsep.results import Progress, no_progress
@@ -66,12 +66,7 @@ def carry_out(task: FileTask, inputs: Sequence[Path], out: Path, run: Run) -> No
 
 def _plan(task: FileTask, tracks: Sequence[Track], out: Path) -> None:
     """Find every reason not to start before anything is computed or written."""
-    try:
-        task.choice.identity()
-    except UsageError:
-        raise
-    except DrumsepError as error:
-        raise UsageError(str(error)) from error
+    task.choice.identity()
     if task.existing == "refuse":
         there = [path for track in tracks for path in task.results(track) if _occupied(path)]
         if there:

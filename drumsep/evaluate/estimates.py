@@ -32,7 +32,7 @@ class Estimate:
     """The answer for one clip; what a system does not tell is absent."""
 
     stems: Mapping[str, Samples]
-    hits: Transcription | None = None
+    hits: Transcription | None = None  # None too where they were given, and not found
     kit: Kit = field(default_factory=lambda: Kit(()))
     seconds: float = 0.0  # s that it took, the loading of weights aside
 
@@ -52,12 +52,23 @@ def estimate(
     Raises:
         DrumsepError: the truth that a ceiling needs is not given, or the model fails.
     """
+    if system.oracle is not None and not truth.stems:
+        raise DrumsepError(f"{clip.name}: oracle {system.oracle} needs stems to be compared with")
     if system.model is None:
         return _ceiling(system.oracle, clip, truth, kits)
-    options = Options(adapt=system.adapt, alpha=system.alpha)
+    options = options_of(system)
     if system.oracle is Oracle.ONSETS:
         options = replace(options, hits=_true_hits(clip, truth))
     return _answer(_opened(system.model, system.device), truth, options, with_kit)
+
+
+def options_of(system: System) -> Options:
+    """The settings of a model.
+
+    Raises:
+        DrumsepError: settings that no model can take.
+    """
+    return Options(adapt=system.adapt, alpha=system.alpha)
 
 
 @lru_cache(maxsize=1)
@@ -69,26 +80,24 @@ def _opened(model: str, device: str) -> Separator:
 def _answer(separator: Separator, truth: Truth, options: Options, with_kit: bool) -> Estimate:
     start = time.perf_counter()
     if not truth.stems:
-        hits = options.hits or separator.transcribe(truth.mixture, options)
+        hits = separator.transcribe(truth.mixture, options)
         return Estimate({}, hits, seconds=time.perf_counter() - start)
     stream = separator.stream(truth.mixture, options)
     stems = dict(zip(stream.names, np.concatenate(list(stream.blocks()), axis=-1), strict=True))
     seconds = time.perf_counter() - start
     kit = stream.kit() if with_kit else Kit(())
-    return Estimate(stems, stream.transcription, kit, seconds)
+    return Estimate(stems, None if options.hits else stream.transcription, kit, seconds)
 
 
 def _ceiling(oracle: Oracle | None, clip: Clip, truth: Truth, kits: Path | None) -> Estimate:
     start = time.perf_counter()
-    if not truth.stems:
-        raise DrumsepError(f"{clip.name}: oracle {oracle} needs true stems to compare with")
     if oracle is Oracle.MASK:
         sources = {name: stem.samples for name, stem in truth.stems.items()}
     else:
         hits = _true_hits(clip, truth).hits
         sources = TrueKit(kit_folder(clip, kits)).play(hits, truth.mixture)
     stems = ideal_stems(truth.mixture, sources)
-    return Estimate(stems, truth.hits, seconds=time.perf_counter() - start)
+    return Estimate(stems, seconds=time.perf_counter() - start)
 
 
 def kit_folder(clip: Clip, kits: Path | None) -> Path:

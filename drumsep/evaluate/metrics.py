@@ -160,11 +160,6 @@ def matched(
     return sorted((int(i), int(j)) for i, j in match_events(*times, window + 1e-9))
 
 
-def f_measure(hits: float, expected: float, found: float) -> float:
-    """F = 2 hits / (expected + found), in 0..1; NaN where nothing was expected nor found."""
-    return 2 * hits / (expected + found) if expected + found else float("nan")
-
-
 def correlation(x: NDArray[Any], y: NDArray[Any]) -> float:
     """Pearson's r of paired values; NaN for fewer than three pairs or where one is constant."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

@@ -22,20 +22,20 @@ class Metric:
 
 METRICS = (
     Metric("nsdr", "nSDR, dB", "nsdr"),
-    Metric("nsdr_silent", "nSDR of silent stems, dB", "nsdr"),
+    Metric("nsdr_silent", "silent nSDR, dB", "nsdr"),
     Metric("si_sdr", "SI-SDR, dB", "si-sdr"),
-    Metric("osdr", "BSS Eval SDR, dB", "osdr"),
-    Metric("lsd", "log-spectral distance, dB", "lsd"),
-    Metric("pes", "predicted energy at silence, dB", "silence"),
-    Metric("eps", "energy at predicted silence, dB", "silence"),
+    Metric("osdr", "oSDR, dB", "osdr"),
+    Metric("lsd", "LSD, dB", "lsd"),
+    Metric("pes", "PES, dB", "silence"),
+    Metric("eps", "EPS, dB", "silence"),
     Metric("f50", "onset F, 50 ms", "onsets"),
-    Metric("p50", "onset precision, 50 ms", "onsets"),
-    Metric("r50", "onset recall, 50 ms", "onsets"),
+    Metric("p50", "precision, 50 ms", "onsets"),
+    Metric("r50", "recall, 50 ms", "onsets"),
     Metric("f20", "onset F, 20 ms", "onsets"),
-    Metric("p20", "onset precision, 20 ms", "onsets"),
-    Metric("r20", "onset recall, 20 ms", "onsets"),
-    Metric("velocity_r", "velocity correlation", "velocity"),
-    Metric("one_shot", "one-shot distance, dB", "one-shots"),
+    Metric("p20", "precision, 20 ms", "onsets"),
+    Metric("r20", "recall, 20 ms", "onsets"),
+    Metric("velocity_r", "velocity r", "velocity"),
+    Metric("one_shot", "one-shots, dB", "one-shots"),
 )
 GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))
 DEFAULT_GROUPS = ("nsdr", "si-sdr", "lsd", "silence", "onsets", "velocity")
@@ -103,9 +103,8 @@ def chosen_groups(text: str | None) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in GROUPS]
     if unknown or not names:
-        raise UsageError(
-            f"unknown metrics {', '.join(unknown) or text!r}: give {', '.join(GROUPS)}"
-        )
+        given = ",".join(unknown)
+        raise UsageError(f"unknown metrics {given!r}: give some of {', '.join(GROUPS)}")
     return tuple(group for group in GROUPS if group in names)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drumsep.drums import STEMS
 from drumsep.evaluate.plan import ALL, METRICS
 from drumsep.evaluate.scores import ClipResult
+from drumsep.evaluate.statistics import DRAWS
 from drumsep.evaluate.summary import COLUMNS, Comparison, Summary, clip_score
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _differences(comparison: Comparison) -> Grid:
     for key, found in comparison.differences.items():
         low, high = found.interval.low, found.interval.high
         number = f"{found.interval.value:+.2f}"
-        rows.append((HEADINGS[key], number, _range(low, high), f"{found.p:.3f}"))
+        rows.append((HEADINGS[key], number, _range(low, high), _chance(found.p)))
     return Grid(title, ("", "difference", "95 %", "p"), tuple(rows))
 
 
@@ -120,6 +121,11 @@ def _facts(result: ClipResult) -> dict[str, Any]:
 
 def _number(value: float) -> str:
     return f"{value:.2f}"
+
+
+def _chance(p: float) -> str:
+    """No p below what the number of draws can tell apart."""
+    return f"{p:.3f}" if p >= 2 / DRAWS else f"< {2 / DRAWS}"
 
 
 def _range(low: float, high: float) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import torch
 
 import drumsep
 from drumsep.audio import sha256
-from drumsep.errors import DrumsepError
+from drumsep.errors import DrumsepError, UsageError
 from drumsep.evaluate.dataset import Clip, read_truth
-from drumsep.evaluate.estimates import estimate, kit_folder
+from drumsep.evaluate.estimates import estimate, kit_folder, options_of
 from drumsep.evaluate.kits import TrueKit
 from drumsep.evaluate.plan import System
 from drumsep.evaluate.scores import ClipResult, score
@@ -73,10 +75,10 @@ def run(tasks: Sequence[Task], jobs: int, cache: Path | None, report: Report) ->
         report: told after each task.
 
     Raises:
-        DrumsepError: a model that is not there; nothing was done.
+        UsageError: a model or a setting that there is not; nothing was done.
     """
     for system in {task.system for task in tasks}:
-        _weights(system)
+        _check(system)
     keys = {task: _key(task) for task in tasks} if cache else {}
     known = {task: found for task in tasks if cache and (found := _recall(cache / keys[task]))}
     outcomes: dict[Task, Outcome] = dict(known)
@@ -120,7 +122,7 @@ def _measured(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]
         return
     # "spawn": a forked copy of a process that has used torch's threads can hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _use_one_thread)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker)
     try:
         futures = {pool.submit(measure, task): task for task in tasks}
         for future in as_completed(futures):
@@ -131,9 +133,9 @@ def _measured(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]
         pool.shutdown(cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    import torch
-
+def _start_worker() -> None:
+    """One thread each; an interruption is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
@@ -151,9 +153,17 @@ def _key(task: Task) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest() + ".json"
 
 
+def _check(system: System) -> None:
+    try:
+        _weights(system)
+        options_of(system)
+    except DrumsepError as error:
+        raise UsageError(str(error)) from error
+
+
 def _weights(system: System) -> dict[str, str]:
     """SHA-256 of the weights that a system uses, by name; DrumsepError for an unknown model."""
-    cards = weights_of(system.model) if system.model else ()
+    cards = weights_of(system.model, None) if system.model else ()
     return {card.name: card.sha256 for card in cards}
 
 

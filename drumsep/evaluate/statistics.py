@@ -82,7 +82,9 @@ def _resampled(scores: Sequence[Score], draws: NDArray[np.intp]) -> NDArray[Any]
     """The mean of each draw; NaN where a draw has no weight."""
     totals = np.array([score.total for score in scores])[draws].sum(axis=1)
     weights = np.array([score.weight for score in scores])[draws].sum(axis=1)
-    return np.divide(totals, weights, out=np.full(len(draws), np.nan), where=weights > 0)
+    means: NDArray[Any] = np.full(len(draws), np.nan)
+    np.divide(totals, weights, out=means, where=weights > 0)
+    return means
 
 
 def _two_sided(changes: NDArray[Any]) -> float:

@@ -56,9 +56,10 @@ def listen(network: Idm, recording: Recording, progress: Progress) -> Heard:
 def _stretches(
     network: Idm, recording: Recording, frames: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield (frames of the recording, frames of the stretch that are theirs, log-mel (1, bands, T)).
+    """Yield (frames of the recording, which frames of the stretch they are, its log-mel).
 
-    Context is cut at the ends of the recording, where the network pads as it does in one pass.
+    The log-mel is (1, bands, T). Its context is cut at the ends of the recording, where the network
+    pads as it does in one pass.
     """
     size = network.dimensions
     total = frames - size.growth

@@ -190,8 +190,7 @@ def _both(
 
 def _drum_columns(weight: Tensor, order: list[int]) -> Tensor:
     """Reorder the drums of a weight (out, 9 + kits) that reads a condition."""
-    drums, kits = weight.split([len(DRUMS), weight.shape[1] - len(DRUMS)], dim=1)
-    return torch.cat([drums[:, order], kits], dim=1)
+    return torch.cat([weight[:, order], weight[:, len(DRUMS) :]], dim=1)
 
 
 def _shape(state: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:

@@ -46,6 +46,8 @@ class Dimensions:
                 f"LarsNet takes multiples of {STEP} bins and frames, "
                 f"got {self.bins} and {self.frames}"
             )
+        if self.base < 1:
+            raise DrumsepError(f"LarsNet needs at least 1 channel, got {self.base}")
         if self.nets not in (1, len(STEMS)):
             raise DrumsepError(f"LarsNet has 1 or {len(STEMS)} U-Nets, got {self.nets}")
 

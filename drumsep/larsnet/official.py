@@ -1,4 +1,4 @@
-"""The five published LarsNet checkpoints (polimi-ispl/larsnet), translated into drumsep's weights."""
+"""The five published LarsNet checkpoints (polimi-ispl/larsnet) as weights of a `LarsNet`."""
 
 from collections.abc import Iterator, Mapping
 
@@ -59,9 +59,10 @@ def convert(
             f"got {', '.join(sorted(states)) or 'none'}"
         )
     dimensions = Dimensions(base=_base(states[STEMS[0]]))
+    expected = _published_shapes(dimensions)
     state = {}
     for stem in STEMS:
-        check_state(states[stem], _published_shapes(dimensions), f"LarsNet checkpoint of {stem}")
+        check_state(states[stem], expected, f"LarsNet checkpoint of {stem}")
         for theirs, ours in NAMES.items():
             if ours is not None:
                 state[f"{stem}.{ours}"] = states[stem][theirs]
@@ -76,9 +77,12 @@ def _base(state: Mapping[str, Tensor]) -> int:
 
 def _published_shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
     ours = shapes(dimensions)
-    channels = ours[f"{STEMS[0]}.bottleneck.bias"]
-    unused = {f"enc{DEPTH}.bn.num_batches_tracked": torch.Size()}
-    return {
-        theirs: ours[f"{STEMS[0]}.{name}"] if name else unused.get(theirs, channels)
-        for theirs, name in NAMES.items()
-    }
+    expected = {}
+    for theirs, name in NAMES.items():
+        if name is not None:
+            expected[theirs] = ours[f"{STEMS[0]}.{name}"]
+        elif theirs.endswith("num_batches_tracked"):
+            expected[theirs] = torch.Size()
+        else:
+            expected[theirs] = torch.Size(dimensions.widths[-1:])
+    return expected

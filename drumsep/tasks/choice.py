@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drumsep.errors import DrumsepError, UsageError
 from drumsep.separator import Separator
 
 
@@ -19,19 +20,24 @@ class ModelChoice:
         """Load it.
 
         Raises:
-            DrumsepError: unknown name, damaged weights, or a device that is not there.
+            UsageError: unknown name, damaged weights, or a device that is not there.
         """
         from drumsep.loading import load
 
-        return load(self.name, weights=self.weights, device=self.device)
+        try:
+            return load(self.name, weights=self.weights, device=self.device)
+        except DrumsepError as error:
+            raise UsageError(str(error)) from error
 
     def identity(self) -> dict[str, Any]:
         """What a manifest says of the model: its name and its weights' SHA-256, without loading.
 
         Raises:
-            DrumsepError: as `open`.
+            UsageError: unknown name, or no such file.
         """
-        from drumsep.loading import weights_of
+        from drumsep.loading import hashes
 
-        hashes = {card.name: card.sha256 for card in weights_of(self.name, self.weights)}
-        return {"model": self.name, "weights_sha256": hashes}
+        try:
+            return {"model": self.name, "weights_sha256": hashes(self.name, self.weights)}
+        except DrumsepError as error:
+            raise UsageError(str(error)) from error

@@ -91,7 +91,7 @@ class SeparateTask:
                 "input": source.description(),
                 "settings": self._settings(track),
                 "transcriber": stream.transcription.origin,
-                "tempo_bpm": beats.bpm,
+                "tempo_changes": beats.changes,
                 "hits": judgement.count(stream.transcription),
                 "peaks_db": peaks,
                 "gain": files.gain,

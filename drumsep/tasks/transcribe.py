@@ -61,7 +61,7 @@ class TranscribeTask:
         return {
             "input": source.description(),
             "transcriber": transcription.origin,
-            "tempo_bpm": beats.bpm,
+            "tempo_changes": beats.changes,
             "hits": judgement.count(transcription),
             "warnings": list(warnings),
             "output": [str(path) for path in results],

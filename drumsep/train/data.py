@@ -79,9 +79,7 @@ class Clips:
         groove = self._grooves[rng.choice(len(self._grooves), p=self._chances)]
         stretch = rng.uniform(FASTEST, SLOWEST)
         latest = groove[-1].time * stretch - self._recipe.seconds / 2
-        return excerpt(
-            groove, rng.uniform(-0.3, max(latest, 0.1)), self._recipe.seconds, stretch
-        )
+        return excerpt(groove, rng.uniform(-0.3, max(latest, 0.1)), self._recipe.seconds, stretch)
 
     def _voices(self, rng: np.random.Generator) -> Mapping[Drum, Voice]:
         by_machine = self._machines and rng.random() < self._recipe.electronic
@@ -97,9 +95,7 @@ class Clips:
     def _kit_with(self, stem: str, rng: np.random.Generator) -> SampledKit:
         return _any([kit for kit in self._kits if kit.has(stem)], rng)
 
-    def _voice(
-        self, kit: SampledKit, drum: Drum, curve: float, rng: np.random.Generator
-    ) -> Voice:
+    def _voice(self, kit: SampledKit, drum: Drum, curve: float, rng: np.random.Generator) -> Voice:
         kits = (kit,)
         if rng.random() < self._recipe.doubling:
             kits = (kit, self._kit_with(drum.stem, rng))

@@ -59,9 +59,7 @@ def read_grooves(folder: Path, split: str = "train") -> tuple[Groove, ...]:
             ]
     else:
         paths = sorted(folder.rglob("*.mid"))
-    grooves = tuple(
-        groove for path in paths if len(groove := read_groove(path)) >= FEWEST_NOTES
-    )
+    grooves = tuple(groove for path in paths if len(groove := read_groove(path)) >= FEWEST_NOTES)
     if not grooves:
         raise DrumsepError(f"no MIDI files of split {split} in {folder}")
     return grooves

@@ -37,9 +37,7 @@ class Counts:
     found: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.right + other.right, self.true + other.true, self.found + other.found
-        )
+        return Counts(self.right + other.right, self.true + other.true, self.found + other.found)
 
     @property
     def f_measure(self) -> float:

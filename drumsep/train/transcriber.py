@@ -17,7 +17,7 @@ from drumsep.train.kits import read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
-from drumsep.train.validation import Annotated, read_recordings, rendered
+from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.network import Dimensions, Transcriber
 from drumsep.transcriber.peaks import LEAN, SIDE, Peaks, pick
 
@@ -25,7 +25,8 @@ FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
 UNCERTAIN = 2  # frames around such a hit that count neither way
 QUIETEST = 25.0  # dB below full scale, of a clip
 TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
-HEAVY_CLIPS = 64
+RETURN = 60  # batches after which a clip is used again; a multiple of the number of workers
+HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
 
 
@@ -71,20 +72,32 @@ class TranscriberTrainee:
         self.validation = validation
         self._clips = clips
         self._batch = batch
+        self._examples: dict[int, Batch] = {}
 
     def batch(self, number: int) -> Batch:
-        """Samples (B, N), onsets, velocities and weights (B, 9, T)."""
-        rows = [self._example(number * self._batch + place) for place in range(self._batch)]
+        """Samples (B, N), onsets, velocities and weights (B, 9, T).
+
+        Half of the clips are new, half those of `RETURN` batches ago, at another level: rendering
+        takes longer than learning.
+        """
+        half = self._batch // 2
+        new = [(number + RETURN) * half + place for place in range(half)]
+        old = [number * half + place for place in range(self._batch - half)]
+        rng = np.random.default_rng((1, number))
+        rows = [_at_level(self._example(clip), rng) for clip in new + old]
         return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
     def _example(self, number: int) -> Batch:
-        mix = self._clips[number]
-        samples = mix.mixture.mean(axis=0)
-        rng = np.random.default_rng((1, number))
-        level = -min(abs(rng.normal(0, 7)), QUIETEST)
-        samples = samples * np.float32(10 ** (level / 20) / max(np.abs(samples).max(), 1e-9))
-        frames = 1 + len(samples) // self.dimensions.hop
-        return torch.from_numpy(samples), *targets(mix, self.dimensions, frames)
+        """Clip `number` as samples (N,) with a peak of 1 and its targets, remembered for a while."""
+        if number not in self._examples:
+            mix = self._clips[number]
+            samples = at_peak(mix.mixture.mean(axis=0))
+            frames = 1 + len(samples) // self.dimensions.hop
+            example = torch.from_numpy(samples), *targets(mix, self.dimensions, frames)
+            self._examples[number] = example
+            if len(self._examples) > (RETURN + 1) * self._batch // 2:
+                del self._examples[next(iter(self._examples))]
+        return self._examples[number]
 
     def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Onset and velocity losses of one batch."""
@@ -105,6 +118,13 @@ class TranscriberTrainee:
                 scores[f"{name} {stem}"] = value
         overall = [value for name, value in scores.items() if name.endswith(" all")]
         return {"score": float(np.mean(overall)) if overall else 0.0, **scores}
+
+
+def _at_level(example: Batch, rng: np.random.Generator) -> Batch:
+    """An example with its samples up to QUIETEST dB softer."""
+    samples, *truth = example
+    level = -min(abs(rng.normal(0, 7)), QUIETEST)
+    return samples * 10 ** (level / 20), *truth
 
 
 def _with_tone(log_mel: Tensor) -> Tensor:
@@ -165,7 +185,7 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
         clips = Clips(
             read_kits(options.validation_kits, channels=1),
             read_grooves(options.grooves, "validation"),
-            Recipe(seconds=8.0, strength=HEAVY),
+            Recipe(seconds=6.0, strength=HEAVY),
             HEAVY_SEED,
         )
         sets["heavy"] = rendered(clips, HEAVY_CLIPS)

@@ -60,7 +60,9 @@ def _annotated(name: str, audio: Path, table: Path) -> Annotated:
     for stem in STEMS:
         own = [row for row in lines if row["stem"] == stem]
         times.append(np.array([float(row["time"]) for row in own]))
-        velocities.append(np.array([float(row["velocity"]) / 127 for row in own if "velocity" in row]))
+        velocities.append(
+            np.array([float(row["velocity"]) / 127 for row in own if "velocity" in row])
+        )
     return Annotated(name, at_peak(samples.mean(axis=1)), tuple(times), tuple(velocities))
 
 
@@ -87,5 +89,3 @@ def at_peak(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Samples scaled to a peak of 1; silence stays."""
     peak = float(np.abs(samples).max(initial=0))
     return samples / np.float32(peak) if peak > 0 else samples
-
-

@@ -1,6 +1,6 @@
 """The transcriber: log-mel spectrograms in, onsets and velocities of nine drums out.
 
-A pyramid of small two-dimensional convolutions folds frequency, then residual dilated
+A pyramid of small two-dimensional convolutions folds frequency, each halving the bands; then residual dilated
 convolutions look about 1.3 s to either side, frame by frame. Nothing pools over time, so a long
 recording may be cut into blocks: with `context` frames more on either side, blocks give what the
 whole gives.
@@ -30,13 +30,13 @@ class Dimensions:
     """The sizes of a `Transcriber`; the defaults are the shipped network."""
 
     rate: int = 44100  # Hz
-    n_fft: int = 2048  # samples, and the long window
-    short_window: int = 512  # samples, zero-padded to n_fft
+    long_n_fft: int = 2048  # samples, and the long window
+    short_n_fft: int = 512  # samples, and the short window
     hop: int = 441  # samples
     bands: int = 128  # mel bands of each window
     lowest: float = 30.0  # Hz
     highest: float = 16000.0  # Hz
-    channels: int = 16  # of the first convolution; the following have 1.5, 2 and 3 times as many
+    channels: int = 16  # of the first convolution; the following have 2, 3 and 4 times as many
     features: int = 128  # per frame, after frequency is folded
     blocks: int = 7  # dilated convolutions, dilation doubling from 1
     dropout: float = 0.1
@@ -66,20 +66,22 @@ class Transcriber(nn.Module):
     of `DRUMS`; they are part of the state.
     """
 
-    window_long: Tensor
-    window_short: Tensor
-    filters: Tensor
+    long_window: Tensor
+    short_window: Tensor
+    long_filters: Tensor
+    short_filters: Tensor
     thresholds: Tensor
 
     def __init__(self, dimensions: Dimensions | None = None) -> None:
         super().__init__()
         self.dimensions = size = dimensions or Dimensions()
-        self.register_buffer("filters", mel_filters(size))
-        self.register_buffer("window_long", _window(size.n_fft, size.n_fft))
-        self.register_buffer("window_short", _window(size.short_window, size.n_fft))
+        self.register_buffer("long_window", _window(size.long_n_fft))
+        self.register_buffer("short_window", _window(size.short_n_fft))
+        self.register_buffer("long_filters", mel_filters(size, size.long_n_fft))
+        self.register_buffer("short_filters", mel_filters(size, size.short_n_fft))
         self.register_buffer("thresholds", torch.full((len(DRUMS),), 0.4))
 
-        widths = [RESOLUTIONS, *(round(size.channels * times) for times in (1, 1.5, 2, 3))]
+        widths = [RESOLUTIONS, *(size.channels * times for times in (1, 2, 3, 4))]
         self.pyramid = nn.Sequential(
             *(_Fold(before, after) for before, after in zip(widths, widths[1:], strict=False))
         )
@@ -100,7 +102,7 @@ class Transcriber(nn.Module):
         """Frames on either side that an output frame depends on, the analysis window included."""
         around = KERNEL // 2
         dilated = sum(around * 2**depth for depth in range(self.dimensions.blocks))
-        window = math.ceil(self.dimensions.n_fft / 2 / self.dimensions.hop)
+        window = math.ceil(self.dimensions.long_n_fft / 2 / self.dimensions.hop)
         return around * len(self.pyramid) + dilated + window
 
     def log_mel(self, samples: Tensor) -> Tensor:
@@ -109,20 +111,23 @@ class Transcriber(nn.Module):
         `samples` (B, N) -> (B, 2, bands, T), T = 1 + N // hop; frame f is centred on sample
         f * hop, and silence is 0. The axis of 2 is the long and the short window.
         """
-        size = self.dimensions
         both = [
-            self.filters
-            @ torch.stft(
-                samples,
-                size.n_fft,
-                size.hop,
-                window=window,
-                pad_mode="constant",
-                return_complex=True,
-            ).abs()
-            for window in (self.window_long, self.window_short)
+            self._mel(samples, self.long_window, self.long_filters),
+            self._mel(samples, self.short_window, self.short_filters),
         ]
         return torch.log1p(LOUDNESS * torch.stack(both, dim=1))
+
+    def _mel(self, samples: Tensor, window: Tensor, filters: Tensor) -> Tensor:
+        """Magnitudes (B, bands, T) of samples (B, N); one is a sine of amplitude one."""
+        bins = torch.stft(
+            samples,
+            len(window),
+            self.dimensions.hop,
+            window=window,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        return filters @ bins.abs()
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel (B, 2, bands, T) -> onset logits (B, 9, T) and velocities 0..1 (B, 9, T)."""
@@ -134,14 +139,13 @@ class Transcriber(nn.Module):
 
 
 class _Fold(nn.Sequential):
-    """Convolve (B, C, bands, T) and halve the bands."""
+    """Convolve (B, C, bands, T) into half the bands."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__(
-            nn.Conv2d(before, after, KERNEL, padding=KERNEL // 2, bias=False),
+            nn.Conv2d(before, after, KERNEL, stride=(2, 1), padding=KERNEL // 2, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(),
-            nn.MaxPool2d((2, 1)),
         )
 
 
@@ -159,33 +163,29 @@ class _Dilated(nn.Sequential):
         )
 
 
-def mel_filters(size: Dimensions) -> Tensor:
-    """Triangular filters of unit height (bands, n_fft // 2 + 1), evenly spread over mel.
+def mel_filters(size: Dimensions, n_fft: int) -> Tensor:
+    """Triangular filters of unit sum (bands, n_fft // 2 + 1), evenly spread over mel.
 
     mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). Bands narrower than the distance of two
     bins take the nearest bin, so that none is empty.
     """
-    highest = 2595 * math.log10(1 + size.highest / 700)
-    lowest = 2595 * math.log10(1 + size.lowest / 700)
+    spacing = size.rate / n_fft  # Hz
+    lowest, highest = (2595 * math.log10(1 + hz / 700) for hz in (size.lowest, size.highest))
     mels = torch.linspace(lowest, highest, size.bands + 2, dtype=torch.float64)
     edges = 700 * (10 ** (mels / 2595) - 1)
-    bins = torch.arange(size.n_fft // 2 + 1, dtype=torch.float64) * size.rate / size.n_fft
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    filters = torch.minimum(rising, falling).clamp(min=0)
-    nearest = torch.round(edges[1:-1] / (size.rate / size.n_fft)).long()
-    filters[torch.arange(size.bands), nearest] = filters[
-        torch.arange(size.bands), nearest
-    ].clamp(min=0.5)
-    return (filters / filters.sum(1, keepdim=True)).float()
+    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * spacing
+    filters = torch.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
+    nearest = (bins - middle).abs().argmin(dim=1, keepdim=True)
+    filters = filters.clamp(min=0).scatter_reduce(
+        1, nearest, torch.full_like(nearest, 0.5, dtype=torch.float64), "amax"
+    )
+    return (filters / filters.sum(dim=1, keepdim=True)).float()
 
 
-def _window(length: int, n_fft: int) -> Tensor:
-    """A Hann window (n_fft,) of `length` samples, centred, scaled so that a sine keeps its peak."""
-    window = torch.zeros(n_fft)
-    first = (n_fft - length) // 2
-    window[first : first + length] = torch.hann_window(length) * 4 / length
-    return window
+def _window(n_fft: int) -> Tensor:
+    """A Hann window (n_fft,), scaled so that a sine of amplitude 1 has a bin of magnitude 1."""
+    return torch.hann_window(n_fft) * 4 / n_fft
 
 
 def to_metadata(network: Transcriber, licence: str, created_with: str) -> dict[str, str]:
@@ -217,7 +217,10 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Tran
         )
     network = Transcriber(Dimensions.from_dict(json.loads(metadata["dimensions"])))
     network.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     )
     thresholds = json.loads(metadata["thresholds"])
     network.thresholds.copy_(torch.tensor([thresholds[drum.value] for drum in DRUMS]))

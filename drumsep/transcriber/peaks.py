@@ -83,5 +83,3 @@ def _offsets(
     before = onsets[drums, np.maximum(frames - 1, 0)]
     offset = (after - before) / (2 * LEAN * onsets[drums, frames])
     return np.where(inside, np.clip(offset, -0.5, 0.5), 0.0)
-
-

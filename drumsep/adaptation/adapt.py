@@ -1,0 +1,161 @@
+"""From first templates and hits to a fit of one recording, in bounded memory.
+
+Templates are learnt from an excerpt that is at most `EXCERPT` long, whatever the length of the
+recording; the strengths of hits outside of it are found in a second pass, block by block.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
+from drumsep.adaptation.masker import FitMasker
+from drumsep.adaptation.strokes import FIRST, LAGS, LAST, RATE, STFT, Placement, Strokes, place
+from drumsep.drums import DRUM_NAMES, STEMS
+from drumsep.errors import DrumsepError
+from drumsep.masking import Masker, spectral_blocks
+from drumsep.recording import Recording
+from drumsep.results import Hit, Options, Progress, Transcription
+
+UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
+ALPHA = 2.0
+PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
+PIECES = 8
+STRENGTH_UPDATES = 3  # of the hits outside of the excerpt
+LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
+
+# Every template starts with a little sound everywhere, dying away, that updates can make grow.
+SPREAD = 0.05  # of the mean magnitude during the first half second
+DECAY = 50.0  # frames
+SOFTEST = 0.02  # strength of a hit of velocity zero
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A recording's hits with the templates and strengths that explain it."""
+
+    fit: Fit
+    strokes: Strokes
+
+    def masker(self, options: Options) -> Masker:
+        """A fresh masker for the stems that the options ask for."""
+        stems = STEMS if options.stems == len(STEMS) else DRUM_NAMES
+        return FitMasker(self.fit, self.strokes, stems, options.alpha or ALPHA)
+
+
+def first_templates(one_shots: Tensor) -> Tensor:
+    """Templates of one-shots (K, time), struck at their first sample, at RATE: (K, L, F)."""
+    lead = int(-FIRST) * STFT.hop + STFT.margin
+    needed = int(LAST - FIRST) * STFT.hop + STFT.n_fft
+    length = min(one_shots.shape[1], needed - lead)
+    padded = one_shots.new_zeros(len(one_shots), needed)
+    padded[:, lead : lead + length] = one_shots[:, :length]
+    magnitudes = STFT.spectrum(padded).abs()
+    return magnitudes[..., torch.from_numpy(LAGS - FIRST).long()].transpose(1, 2)
+
+
+@torch.inference_mode()
+def adapt(
+    templates: Tensor,
+    transcription: Transcription,
+    recording: Recording,
+    options: Options,
+    progress: Progress,
+) -> Adapted:
+    """Fit templates (9, L, F), in the order of DRUMS, and the strengths of hits to a recording.
+
+    The templates tell how loud a hit of velocity one is, beside those of other drums; their level
+    as a whole does not matter. `options.adapt` is the number of updates; with none, only that level
+    is fitted.
+
+    Raises:
+        DrumsepError: the recording is not at RATE.
+    """
+    if recording.rate != RATE:
+        raise DrumsepError(f"adaptation works at {RATE} Hz, got {recording.rate} Hz")
+    strokes = Strokes.of(transcription.hits)
+    start = _start(templates, strokes, transcription.hits, recording.channels)
+    if not strokes:
+        return Adapted(start, strokes)
+    updates = UPDATES if options.adapt is None else options.adapt
+    frames = STFT.frames(recording.frames)
+    chosen = _excerpt(strokes, frames)
+    problem = _problem(recording, strokes, chosen, start)
+    progress("adapting", 0.2)
+    fit = problem.scaled().refined(updates)
+    progress("adapting", 0.7)
+    if len(chosen) * PIECE < frames and updates:
+        fit = replace(fit, strengths=_strengths(recording, strokes, fit))
+    progress("adapting", 1.0)
+    return Adapted(fit, strokes)
+
+
+def _start(templates: Tensor, strokes: Strokes, hits: tuple[Hit, ...], channels: int) -> Fit:
+    """The drums that are hit, equal in all channels, as loud at strength one as their mean hit."""
+    spread = torch.from_numpy(np.exp(-np.maximum(LAGS, 0) / DECAY)).to(templates)
+    level = templates[:, LAGS < DECAY].mean()
+    softened = templates + SPREAD * level * spread[:, None]
+    struck = torch.tensor([drum.position for drum in strokes.drums], dtype=torch.long)
+    drum = torch.from_numpy(strokes.drum)
+    strengths = torch.tensor([hit.velocity + SOFTEST for hit in hits])
+    count = torch.bincount(drum, minlength=len(struck))
+    mean = torch.zeros(len(struck)).index_add_(0, drum, strengths) / count
+    loud = softened[struck] * mean.to(templates)[:, None, None]
+    return Fit(loud.repeat(1, 1, channels), (strengths / mean[drum]).to(templates))
+
+
+def _excerpt(strokes: Strokes, frames: int) -> list[int]:
+    """Numbers of the pieces to learn from, at most PIECES: those with most that is new.
+
+    Each piece in turn is the one with most hits, a hit counting the less, the more of its drum
+    are already chosen: so rare drums are heard as well.
+    """
+    pieces = -(-frames // PIECE)
+    hits = np.zeros((pieces, len(strokes.drums)))
+    np.add.at(
+        hits, (np.minimum(strokes.position // PIECE, pieces - 1).astype(int), strokes.drum), 1
+    )
+    chosen: list[int] = []
+    while len(chosen) < min(PIECES, pieces):
+        gain = (hits / (1 + hits[chosen].sum(axis=0))).sum(axis=1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+    return sorted(chosen)
+
+
+def _problem(recording: Recording, strokes: Strokes, chosen: list[int], start: Fit) -> Problem:
+    """The chosen pieces of a recording, end to end, as one problem."""
+    device = start.templates.device
+    spectra = [
+        (first, spectrum.abs())
+        for first, spectrum in spectral_blocks(recording, STFT, PIECE, 0, device)
+        if first // PIECE in chosen
+    ]
+    placed = [place(strokes, first, first + piece.shape[-1]) for first, piece in spectra]
+    hearing = Hearing(Placement.joined(placed), len(strokes.drums), len(strokes), device)
+    magnitudes = torch.cat([_flat(piece) for _, piece in spectra])
+    return Problem(magnitudes, hearing, start, Pull())
+
+
+def _flat(magnitudes: Tensor) -> Tensor:
+    """(C, F, T) as (T, C * F)."""
+    return magnitudes.flatten(0, 1).T.contiguous()
+
+
+def _strengths(recording: Recording, strokes: Strokes, fit: Fit) -> Tensor:
+    """Strengths of all hits with templates held, each judged by its piece and what follows."""
+    device = fit.templates.device
+    strengths = fit.strengths.clone()
+    for first, spectrum in spectral_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
+        placed = place(strokes, first, first + spectrum.shape[-1])
+        hearing = Hearing(placed, len(strokes.drums), len(strokes), device)
+        start = replace(fit, strengths=strengths)
+        problem = Problem(_flat(spectrum.abs()), hearing, start, Pull())
+        found = start
+        for _ in range(STRENGTH_UPDATES):
+            found = problem.with_strengths(found)
+        own = torch.from_numpy(strokes.within(first, first + PIECE)).to(device)
+        strengths[own] = found.strengths[own]
+    return strengths

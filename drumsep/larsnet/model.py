@@ -1,0 +1,157 @@
+"""A LarsNet at work: chunks of the mixture's spectrum -> masks -> alpha-Wiener filter -> stems.
+
+The network hears chunks of fixed length, counted from the start of the recording, as in the
+published code. It separates in stereo; other channel counts are taken apart into pairs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from drumsep import onsets
+from drumsep.drums import STEMS
+from drumsep.dsp import Stft, wiener
+from drumsep.errors import DrumsepError
+from drumsep.larsnet.network import CHANNELS, REACH, STEP, LarsNet
+from drumsep.masking import masked_stems
+from drumsep.recording import Recording, survey
+from drumsep.results import Kit, Options, Progress, Samples, Transcription
+from drumsep.separator import Analysis, Transcriber
+
+ALPHA = 1.0  # exponent of the Wiener filter in the paper's results
+EPS = 1e-7  # added to the filter's sum, in units of the spectrum to the power of alpha
+BY_ONSETS = "no transcriber is installed: the hits were found by onset detection in the stems"
+
+
+@dataclass(frozen=True, eq=False)
+class LarsNetModel:
+    """A `separator.Model`: masks from the network, hits from a transcriber, or from the stems."""
+
+    network: LarsNet
+    name: str
+    transcriber: Transcriber | None = None
+
+    @property
+    def rate(self) -> int:
+        """Sample rate of the network, in Hz."""
+        return self.network.dimensions.rate
+
+    def transcribe(
+        self, recording: Recording, options: Options, progress: Progress
+    ) -> Transcription:
+        """Find the hits with the transcriber; without one, separate and look for onsets."""
+        if self.transcriber is None:
+            return onsets.transcribe(
+                self._mono_stems(recording, options, progress), self.rate, options.thresholds
+            )
+        if self.transcriber.rate != recording.rate:
+            recording = survey(recording.source, self.transcriber.rate)
+        return self.transcriber.transcribe(recording, options, progress)
+
+    def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
+        """Find the hits, or take `options.hits`; the masks do not depend on them.
+
+        Raises:
+            DrumsepError: nine stems or an adaptation are asked for.
+        """
+        if options.stems != len(STEMS):
+            raise DrumsepError(f"{self.name} separates {len(STEMS)} stems, not {options.stems}")
+        if options.adapt:
+            raise DrumsepError(
+                f"{self.name} has no templates to adapt, asked for {options.adapt} updates"
+            )
+        transcription = options.hits
+        by_onsets = transcription is None and self.transcriber is None
+        if transcription is None:
+            transcription = self.transcribe(recording, options, progress)
+        return Analysis(
+            names=STEMS,
+            transcription=transcription,
+            stems=lambda: self._stems(recording, options),
+            kit=lambda: Kit(()),
+            warnings=(BY_ONSETS,) if by_onsets else (),
+        )
+
+    def _stems(self, recording: Recording, options: Options) -> Iterator[Samples]:
+        return masked_stems(recording, ChunkMasker(self.network, options))
+
+    def _mono_stems(
+        self, recording: Recording, options: Options, progress: Progress
+    ) -> Iterator[Samples]:
+        """The stems mixed as the recording is for listening, float32 (stem, n), peak-normalised."""
+        scale = recording.weights / (recording.peak or 1.0)
+        done = 0
+        for block in self._stems(recording, options):
+            yield np.tensordot(block, scale, axes=(1, 0)).astype(np.float32)
+            done += block.shape[-1]
+            progress("transcribe", done / recording.frames)
+
+
+class ChunkMasker:
+    """Masks for one pass over one recording: a `masking.Masker`, made anew for each pass.
+
+    A chunk is one block and `lookahead` frames that it shares with the next chunk. What it says of
+    those is kept until the next chunk is there to be cross-faded with.
+    """
+
+    def __init__(self, network: LarsNet, options: Options) -> None:
+        size = network.dimensions
+        self.stft = Stft(size.n_fft, size.hop)
+        self.lookahead = round(options.overlap * size.frames)
+        self.block = size.frames - self.lookahead
+        self.device = next(network.parameters()).device
+        self._network = network
+        self._alpha = (options.alpha or ALPHA) if options.mask else None
+        self._shared = torch.zeros(0)  # masks (5, C, F, n): of the first frames of the next chunk
+
+    @torch.inference_mode()
+    def masks(self, spectrum: Tensor, start: int) -> Tensor:
+        """Spectrum (C, F, T) of a chunk -> masks (5, C, F, min(T, block))."""
+        magnitudes = _in_pairs(spectrum.abs())
+        masks = self._cross_faded(magnitudes)[..., : self.block]
+        if self._alpha is not None:
+            masks = wiener(masks * magnitudes[..., : self.block], self._alpha, EPS)
+        return _as_recorded(masks, len(spectrum))
+
+    def _cross_faded(self, magnitudes: Tensor) -> Tensor:
+        """Masks (5, C, F, T) of a chunk, its first frames faded in from the previous chunk's."""
+        shared = self._shared
+        count = shared.shape[-1]
+        if count == magnitudes.shape[-1]:  # the previous chunk reached the end of the recording
+            return shared
+        masks = torch.cat([self._heard(pair) for pair in magnitudes.split(CHANNELS)], dim=1)
+        self._shared = masks[..., self.block :].clone()
+        if count:
+            rising = (torch.arange(count, device=masks.device) + 0.5) / count
+            masks[..., :count] = shared.lerp(masks[..., :count], rising)
+        return masks
+
+    def _heard(self, pair: Tensor) -> Tensor:
+        """Masks (5, 2, F, T) that the network gives a chunk of magnitudes (2, F, T).
+
+        The published network hears a short chunk padded with zeros to its full length; beyond its
+        reach they change nothing and are left out.
+        """
+        if not pair.any():
+            return pair.expand(len(STEMS), *pair.shape)  # zeros: any mask of silence is exact
+        frames = pair.shape[-1]
+        length = min(-(-(frames + REACH) // STEP) * STEP, self._network.dimensions.frames)
+        padded = F.pad(pair[:, :-1], (0, length - frames))
+        masks = self._network(padded[None])[0, ..., :frames]
+        return F.pad(masks, (0, 0, 0, 1))  # the Nyquist frequency is lost, as published
+
+
+def _in_pairs(magnitudes: Tensor) -> Tensor:
+    """Magnitudes (C, F, T) with an even number of channels: the last of an odd number doubled."""
+    return torch.cat([magnitudes, magnitudes[-1:]]) if len(magnitudes) % 2 else magnitudes
+
+
+def _as_recorded(masks: Tensor, channels: int) -> Tensor:
+    """Masks (5, C, F, T) for the recording's own channels: the mean of both for a doubled one."""
+    if masks.shape[1] == channels:
+        return masks
+    return torch.cat([masks[:, :-2], masks[:, -2:].mean(dim=1, keepdim=True)], dim=1)

@@ -1,0 +1,51 @@
+"""The default model: hits, templates of many kits fitted to the recording, alpha-Wiener masks."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from drumsep.adaptation.adapt import adapt
+from drumsep.adaptation.strokes import RATE
+from drumsep.drums import DRUM_NAMES, STEMS
+from drumsep.errors import DrumsepError
+from drumsep.masking import masked_stems
+from drumsep.recording import Recording
+from drumsep.results import Kit, Options, Progress, Transcription
+from drumsep.separator import Analysis, Transcriber
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateModel:
+    """A `separator.Model` made of a transcriber and of templates (9, L, F) on some device."""
+
+    templates: Tensor
+    transcriber: Transcriber
+    name: str = "drumsep"
+
+    @property
+    def rate(self) -> int:
+        """Sample rate it works at, in Hz."""
+        return RATE
+
+    def transcribe(
+        self, recording: Recording, options: Options, progress: Progress
+    ) -> Transcription:
+        """Find the hits."""
+        return self.transcriber.transcribe(recording, options, progress)
+
+    def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
+        """Find the hits, or take `options.hits`, and fit the templates to the recording.
+
+        Raises:
+            DrumsepError: unmasked stems are asked for, and templates have no phase.
+        """
+        if not options.mask:
+            raise DrumsepError(f"model {self.name!r} makes stems by masking only")
+        hits = options.hits or self.transcribe(recording, options, progress)
+        adapted = adapt(self.templates, hits, recording, options, progress)
+        return Analysis(
+            names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
+            transcription=hits,
+            stems=lambda: masked_stems(recording, adapted.masker(options)),
+            kit=lambda: Kit(()),
+        )
