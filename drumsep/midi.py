@@ -13,7 +13,7 @@ import mido
 from drumsep.drums import DRUM_OF_NOTE
 from drumsep.errors import DrumsepError
 from drumsep.results import Hit, Transcription
-from drumsep.tempo import DEFAULT, LARGEST_QUARTER, MINUTE, TempoMap
+from drumsep.tempo import DEFAULT, LARGEST_QUARTER, MINUTE, RESOLUTION, TempoMap
 
 DRUM_CHANNEL = 9  # counted from 0: the tenth
 NOTE_SECONDS = 0.1  # s; samplers play drums to their end, so this only has to be seen
@@ -71,6 +71,19 @@ def read(path: Path) -> Transcription:
     ]
     end = max(track.end for track in tracks)
     return Transcription(tuple(hits), tempo.seconds(end))
+
+
+def read_tempo(path: Path) -> TempoMap:
+    """The tempo map of a MIDI file, in ticks as drumsep writes them.
+
+    Raises:
+        DrumsepError: not a MIDI file.
+    """
+    tempo = _tempo_map(path, *_tracks(path))
+    scale = RESOLUTION / tempo.resolution
+    return TempoMap(
+        tuple({round(tick * scale): quarter for tick, quarter in tempo.sections}.items())
+    )
 
 
 Event = tuple[int, int, mido.Message]  # tick, TEMPO | NOTE_OFF | NOTE_ON, message

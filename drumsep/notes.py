@@ -91,6 +91,18 @@ def hits_for(given: Path | None, track: PurePath) -> Transcription | None:
     return None if path is None else read_hits(path)
 
 
+def tempo_for(given: Path | None, track: PurePath) -> TempoMap | None:
+    """The tempo map of a track's notes file, where it is MIDI: its hits then keep their ticks.
+
+    Raises:
+        DrumsepError: as `file_for`, or not a MIDI file.
+    """
+    path = file_for(given, track)
+    if path is None or path.suffix.lower() not in (".mid", ".midi"):
+        return None
+    return midi.read_tempo(path)
+
+
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -116,7 +128,7 @@ def _json(transcription: Transcription, tempo: TempoMap) -> str:
         "format": FORMAT,
         "duration": transcription.duration,
         "origin": transcription.origin,
-        "tempo": tempo.description(),
+        "tempo": [{"time": time, "bpm": bpm} for time, bpm in tempo.changes],
         "hits": [_row(hit) for hit in transcription.hits],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

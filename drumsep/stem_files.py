@@ -53,9 +53,7 @@ class StemFiles:
         self._names = (*names, RESIDUAL) if residual else tuple(names)
         self.paths = tuple(folder / f"{name}.wav" for name in self._names)
         self._peaks = np.zeros(len(self._names))
-        self._energies = np.zeros(len(self._names))
         self._mixture_energy = self._error = self._stems_error = 0.0
-        self._count = 0  # samples in each file, all channels together
         self._open = ExitStack()
         self._writers: list[WavWriter] = []
 
@@ -84,14 +82,12 @@ class StemFiles:
         sounds = self._layout.quantise(self.gain * stems.astype(np.float64))
         left = target - sounds.sum(axis=0)
         self._mixture_energy += _energy(target)
-        self._count += target.size
         self._stems_error += _energy(left)
         if self._residual:
             rest = self._rest(target, sounds)
             sounds = np.concatenate([sounds, rest[np.newaxis]])
             left = left - rest
         self._error += _energy(left)
-        self._energies += np.square(sounds).sum(axis=(1, 2))
         self._peaks = np.maximum(self._peaks, np.abs(sounds).max(axis=(1, 2), initial=0))
         self.clips = self.clips or not self._layout.fits(sounds)
         if not self.clips:
@@ -116,15 +112,6 @@ class StemFiles:
         return self.gain * TARGET_PEAK / float(self._peaks.max()) if self.clips else self.gain
 
     @property
-    def levels_db(self) -> Mapping[str, float]:
-        """Mean power of each file in dB, 0 for a square wave at full scale."""
-        count = max(self._count, 1)
-        return {
-            name: _decibels(energy, count)
-            for name, energy in zip(self._names, self._energies.tolist(), strict=True)
-        }
-
-    @property
     def error_db(self) -> float:
         """Energy of (mixture - sum of all files) over the mixture's; `NOTHING_DB` when exact."""
         return _decibels(self._error, self._mixture_energy)
@@ -133,14 +120,6 @@ class StemFiles:
     def stems_error_db(self) -> float:
         """Energy of (mixture - sum of the stems, without the residual) over the mixture's."""
         return _decibels(self._stems_error, self._mixture_energy)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a user should know of the levels."""
-        if self.gain == 1:
-            return ()
-        lowered = -20 * np.log10(self.gain)
-        return (f"everything was lowered by {lowered:.2f} dB, so that no stem clips",)
 
 
 def _energy(samples: NDArray[np.float64]) -> float:

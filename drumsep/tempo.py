@@ -101,10 +101,6 @@ class TempoMap:
         """The sections as (seconds, quarter notes per minute)."""
         return tuple((self.seconds(tick), MINUTE / quarter) for tick, quarter in self.sections)
 
-    def description(self) -> list[dict[str, float]]:
-        """The changes, for JSON."""
-        return [{"time": seconds, "bpm": bpm} for seconds, bpm in self.changes]
-
     def seconds(self, tick: int) -> float:
         """Time of a tick, rounded once."""
         start, quarter, elapsed = self._section(bisect_right(self.sections, tick, key=_first) - 1)

@@ -210,7 +210,7 @@ def test_silence_and_scraps_give_silent_stems_and_a_warning(
         (["--overwrite", "--resume"], "exclude each other"),
         (["--model", "nonsense"], "no model is called 'nonsense'"),
         (["--depth", "8"], "'8' is not one of"),
-        (["--jobs", "0"], "x>=1"),
+        (["--jobs", "0"], "greater than or equal to 1"),
         (["--device", "abacus"], "unknown device 'abacus'"),
     ],
 )

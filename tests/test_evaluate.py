@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from drumsep.cli.evaluate import evaluate
 from drumsep.drums import STEMS, Drum
 from drumsep.errors import DrumsepError, UsageError
-from drumsep.evaluate import estimates, plan, report, run, scores, summary
+from drumsep.evaluate import cache, estimates, plan, report, run, scores, summary
 from drumsep.evaluate.dataset import find_clips, read_hits, read_truth
 from drumsep.evaluate.kits import TrueKit
 from drumsep.evaluate.plan import ALL, METRICS, Oracle, System
@@ -62,13 +62,13 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyModel]:
     """A model called "toy"; all others are not there."""
     model = ToyModel()
 
-    def weights_of(name: str, given: Path | None) -> tuple[()]:
+    def hashes(name: str) -> dict[str, str]:
         if name != "toy":
             raise DrumsepError(f"no model is called {name!r}")
-        return ()
+        return {}
 
     monkeypatch.setattr(estimates, "load", lambda name, device: Separator(model))
-    monkeypatch.setattr(run, "weights_of", weights_of)
+    monkeypatch.setattr(cache, "hashes", hashes)
     estimates._opened.cache_clear()
     yield model
     estimates._opened.cache_clear()
@@ -124,9 +124,9 @@ def measured(
     dataset: Path, *systems: System, groups: tuple[str, ...] = plan.DEFAULT_GROUPS, **options: Path
 ) -> run.Evaluation:
     clips = find_clips(dataset)
-    kits, cache = options.get("kits"), options.get("cache")
-    tasks = [run.Task(system, clip, groups, kits) for system in systems for clip in clips]
-    return run.run(tasks, 1, cache, lambda done, total, name: None)
+    kits, folder = options.get("kits"), options.get("cache")
+    trials = [estimates.Trial(system, clip, groups, kits) for system in systems for clip in clips]
+    return run.run(trials, 1, folder, lambda done, total, name: None)
 
 
 def value(results: tuple[scores.ClipResult, ...], metric: str, column: str = ALL) -> float:
@@ -230,7 +230,7 @@ class TestScores:
         (result,) = evaluation.results
         assert result.shares["kick"]["r20"].value == 1
         assert "nsdr" not in result.shares["kick"] and not toy.asked
-        assert "needs stems" in evaluation.failures[0].cause
+        assert "needs true stems" in evaluation.failures[0].cause
 
 
 class TestOracles:
@@ -272,8 +272,10 @@ class TestOracles:
     def test_the_published_ceiling(self, shared: Path) -> None:
         # The first two of twenty clips; all of them give 15.04 dB, as in the first experiments.
         clips = find_clips(shared / "data" / "eval-dev")[:2]
-        tasks = [run.Task(System(None, Oracle.MASK), clip, ("nsdr",), None) for clip in clips]
-        results = run.run(tasks, 1, None, lambda done, total, name: None).results
+        trials = [
+            estimates.Trial(System(None, Oracle.MASK), clip, ("nsdr",), None) for clip in clips
+        ]
+        results = run.run(trials, 1, None, lambda done, total, name: None).results
         assert value(results, "nsdr") == pytest.approx(16.76, abs=0.01)
 
 
@@ -329,7 +331,7 @@ class TestCache:
         assert remembered(System("toy"), groups=("nsdr",)) == 0
         write_clip(dataset / "clip1", 0.1)
         assert remembered(System("toy")) == 1
-        monkeypatch.setattr(run, "_code_version", lambda: "another")
+        monkeypatch.setattr(cache, "_code_version", lambda: "another")
         assert remembered(System("toy")) == 0
 
     def test_a_damaged_memory_is_no_memory(
@@ -415,10 +417,12 @@ class TestCommand:
 
 
 def test_processes_share_the_clips(dataset: Path) -> None:
-    tasks = [run.Task(System(None, Oracle.MASK), c, ("nsdr",), None) for c in find_clips(dataset)]
+    trials = [
+        estimates.Trial(System(None, Oracle.MASK), c, ("nsdr",), None) for c in find_clips(dataset)
+    ]
     told: list[int] = []
-    shared_out = run.run(tasks, 2, None, lambda done, total, name: told.append(done))
-    alone = run.run(tasks, 1, None, lambda done, total, name: None)
+    shared_out = run.run(trials, 2, None, lambda done, total, name: told.append(done))
+    alone = run.run(trials, 1, None, lambda done, total, name: None)
     assert [one.shares for one in shared_out.results] == [one.shares for one in alone.results]
     assert told == [1, 2]
 

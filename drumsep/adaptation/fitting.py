@@ -92,7 +92,7 @@ class Problem:
         told = activations.sum(1).view(*fit.templates.shape[:2], 1)
         pull = self.pull.templates
         templates = fit.templates * raised + pull * self.start.templates
-        return replace(fit, templates=templates / (told + pull).clamp_min(TINY))
+        return replace(fit, templates=_where_heard(told + pull, templates, fit.templates))
 
     def with_strengths(self, fit: Fit) -> Fit:
         """Update the strengths once."""
@@ -102,7 +102,7 @@ class Problem:
         told = self.hearing.of_hits(spectra.sum(1, keepdim=True))
         pull = self.pull.strengths * self.hearing.of_hits(self._first_sums())
         strengths = fit.strengths * raised + pull * self.start.strengths
-        return replace(fit, strengths=strengths / (told + pull).clamp_min(TINY))
+        return replace(fit, strengths=_where_heard(told + pull, strengths, fit.strengths))
 
     def _ratio(self, fit: Fit, activations: Tensor) -> Tensor:
         """Magnitudes over model, (T, X)."""
@@ -112,3 +112,8 @@ class Problem:
     def _first_sums(self) -> Tensor:
         """Sums of the spectra of the first templates, (K * L, 1)."""
         return self.start.templates.sum(2).view(-1, 1)
+
+
+def _where_heard(told: Tensor, updated: Tensor, before: Tensor) -> Tensor:
+    """The update over its weight; what the frames tell nothing about stays as it was."""
+    return torch.where(told > 0, updated / told.clamp_min(TINY), before)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.fitting import Fit, Hearing
+from drumsep.adaptation.fitting import TINY, Fit, Hearing
 from drumsep.adaptation.strokes import LAGS, STFT, Strokes, place
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
@@ -41,10 +41,11 @@ class FitMasker:
         magnitudes = self.fit.templates.new_zeros(len(self.stems), channels * bins, frames)
         placement = place(self.strokes, start, start + frames)
         hearing = Hearing(placement, len(self.strokes.drums), len(self.strokes), self.device)
-        activations = hearing.activations(self.fit.strengths).split(len(LAGS))
-        templates = self.fit.templates / self.fit.templates.max().clamp_min(1e-30)
-        for drum, template, active in zip(self.strokes.drums, templates, activations, strict=True):
-            magnitudes[self._stem(drum)] += template.T @ active
+        activations = hearing.activations(self.fit.strengths).view(-1, len(LAGS), frames)
+        loudest = self.fit.templates.amax((1, 2)).sum().clamp_min(TINY)
+        struck = zip(self.strokes.drums, self.fit.templates, activations, strict=True)
+        for drum, template, active in struck:
+            magnitudes[self._stem(drum)] += (template / loudest).T @ active
         return magnitudes.view(-1, channels, bins, frames)
 
     def _stem(self, drum: Drum) -> int:

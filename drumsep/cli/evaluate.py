@@ -27,48 +27,59 @@ if TYPE_CHECKING:
 WIDTH = 200  # characters; tables are never cropped, whatever stdout is
 
 
+Dataset = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of clips: folders with mixture.*, a file per stem and onsets.csv; or pairs of "
+        "<name>.* and <name>.csv for hits alone"
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", help="Name of a model; repeatable  [default: drumsep]"),
+]
+Oracles = Annotated[
+    list[Oracle] | None,
+    typer.Option(help="Also measure a ceiling, one that knows this much; repeatable"),
+]
+Alpha = Annotated[float | None, typer.Option(help="Exponent of the filter, above 0 and up to 2")]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Comma-separated, of {', '.join(GROUPS)}  [default: {','.join(DEFAULT_GROUPS)}]"
+    ),
+]
+Kits = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the true kits, for --oracle kit and --metrics one-shots"),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many clips")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Processes  [default: one per core]")
+]
+Cache = Annotated[
+    bool, typer.Option(help="Take earlier results where input, weights and code are the same")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object per clip")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print a row per clip and stem")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown tables")]
+
+
 def evaluate(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of clips: folders with mixture.*, a file per stem and onsets.csv; or "
-            "pairs of <name>.* and <name>.csv for hits alone"
-        ),
-    ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="Name of a model; repeatable  [default: drumsep]"),
-    ] = None,
-    oracle: Annotated[
-        list[Oracle] | None,
-        typer.Option(help="Also measure a ceiling, one that knows this much; repeatable"),
-    ] = None,
+    dataset: Dataset,
+    model: Models = None,
+    oracle: Oracles = None,
     adapt: shared.Adapt = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Exponent of the filter, above 0 and up to 2")
-    ] = None,
+    alpha: Alpha = None,
     device: shared.Device = "auto",
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Comma-separated, of {', '.join(GROUPS)}  [default: {','.join(DEFAULT_GROUPS)}]"
-        ),
-    ] = None,
-    kits: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the true kits, for --oracle kit and --metrics one-shots"),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many clips")] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", min=1, help="Processes  [default: one per core]"),
-    ] = None,
-    cache: Annotated[
-        bool, typer.Option(help="Take earlier results where input, weights and code are the same")
-    ] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object per clip")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print a row per clip and stem")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables")] = False,
+    metrics: Metrics = None,
+    kits: Kits = None,
+    limit: Limit = None,
+    jobs: Jobs = None,
+    cache: Cache = True,
+    json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Score models on clips whose parts are known, beside what they could reach at best."""
@@ -81,14 +92,16 @@ def evaluate(
         groups = tuple(other for other in groups if other != group)
     measured = systems(model or ["drumsep"], oracle or (), adapt, alpha, device)
 
+    from drumsep.evaluate.cache import cache_folder
     from drumsep.evaluate.dataset import find_clips
-    from drumsep.evaluate.run import Task, cache_folder, run
+    from drumsep.evaluate.estimates import Trial
+    from drumsep.evaluate.run import run
 
     clips = find_clips(dataset)[:limit]
-    tasks = [Task(system, clip, groups, kits) for system in measured for clip in clips]
+    trials = [Trial(system, clip, groups, kits) for system in measured for clip in clips]
     workers = jobs or os.cpu_count() or 1
     with _progress(quiet) as progress:
-        evaluation = run(tasks, workers, cache_folder() if cache else None, progress)
+        evaluation = run(trials, workers, cache_folder() if cache else None, progress)
     style = "json" if json else "csv" if csv else "markdown" if markdown else "table"
     _print(evaluation, measured, style)
     for failure in evaluation.failures:

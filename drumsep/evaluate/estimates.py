@@ -27,6 +27,32 @@ MASK_EPS = 1e-12  # power; far below that of a bin with 16-bit rounding noise
 MASK_BLOCK = 256  # frames
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One system on one clip."""
+
+    system: System
+    clip: Clip
+    groups: tuple[str, ...]  # of metrics
+    kits: Path | None = None  # folder of true kits, by name
+
+    @property
+    def with_kit(self) -> bool:
+        """Whether the model's one-shots are wanted."""
+        return "one-shots" in self.groups
+
+    @property
+    def kit(self) -> Path:
+        """The folder of the kit that the clip was played on.
+
+        Raises:
+            DrumsepError: no folder of kits is given, or the clip does not name its kit.
+        """
+        if self.kits is None or self.clip.kit is None:
+            raise DrumsepError("its true kit needs --kits, and the kit's name in meta.json")
+        return self.kits / self.clip.kit
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """The answer for one clip; what a system does not tell is absent."""
@@ -37,29 +63,21 @@ class Estimate:
     seconds: float = 0.0  # s that it took, the loading of weights aside
 
 
-def estimate(
-    system: System, clip: Clip, truth: Truth, kits: Path | None, with_kit: bool
-) -> Estimate:
+def estimate(trial: Trial, truth: Truth) -> Estimate:
     """Ask a system about a clip; stems only where the true ones are there to compare with.
-
-    Args:
-        system: model or ceiling.
-        clip: names the kit that was played.
-        truth: the clip in memory.
-        kits: folder of true kits by name, for the ceiling that needs them.
-        with_kit: whether the model's one-shots are wanted.
 
     Raises:
         DrumsepError: the truth that a ceiling needs is not given, or the model fails.
     """
+    system = trial.system
     if system.oracle is not None and not truth.stems:
-        raise DrumsepError(f"{clip.name}: oracle {system.oracle} needs stems to be compared with")
+        raise DrumsepError(f"oracle {system.oracle} needs true stems to be compared with")
     if system.model is None:
-        return _ceiling(system.oracle, clip, truth, kits)
+        return _ceiling(trial, truth)
     options = options_of(system)
     if system.oracle is Oracle.ONSETS:
-        options = replace(options, hits=_true_hits(clip, truth))
-    return _answer(_opened(system.model, system.device), truth, options, with_kit)
+        options = replace(options, hits=_true_hits(truth))
+    return _answer(_opened(system.model, system.device), truth, options, trial.with_kit)
 
 
 def options_of(system: System) -> Options:
@@ -89,31 +107,19 @@ def _answer(separator: Separator, truth: Truth, options: Options, with_kit: bool
     return Estimate(stems, None if options.hits else stream.transcription, kit, seconds)
 
 
-def _ceiling(oracle: Oracle | None, clip: Clip, truth: Truth, kits: Path | None) -> Estimate:
+def _ceiling(trial: Trial, truth: Truth) -> Estimate:
     start = time.perf_counter()
-    if oracle is Oracle.MASK:
+    if trial.system.oracle is Oracle.MASK:
         sources = {name: stem.samples for name, stem in truth.stems.items()}
     else:
-        hits = _true_hits(clip, truth).hits
-        sources = TrueKit(kit_folder(clip, kits)).play(hits, truth.mixture)
+        sources = TrueKit(trial.kit).play(_true_hits(truth).hits, truth.mixture)
     stems = ideal_stems(truth.mixture, sources)
     return Estimate(stems, seconds=time.perf_counter() - start)
 
 
-def kit_folder(clip: Clip, kits: Path | None) -> Path:
-    """Where the kit lies that a clip was played on.
-
-    Raises:
-        DrumsepError: no folder of kits is given, or the clip does not name its kit.
-    """
-    if kits is None or clip.kit is None:
-        raise DrumsepError(f"{clip.name}: its true kit needs --kits and a kit name in meta.json")
-    return kits / clip.kit
-
-
-def _true_hits(clip: Clip, truth: Truth) -> Transcription:
+def _true_hits(truth: Truth) -> Transcription:
     if truth.hits is None:
-        raise DrumsepError(f"{clip.name}: true hits are not given (onsets.csv)")
+        raise DrumsepError("its true hits are not given (onsets.csv)")
     return truth.hits
 
 

@@ -142,16 +142,13 @@ class Block(nn.Module):
 def causal_convolution(sound: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """Convolve (T, C) with weight (C', C, taps), looking `dilation` samples back per tap.
 
-    Written as a two-dimensional convolution of (rows, columns), which is what is fast.
+    Written as a two-dimensional convolution of (rows, columns), channels last, which is fast.
     """
     length = len(sound)
+    columns = dilation if dilation >= WIDE else 1
     past = (weight.shape[-1] - 1) * dilation
-    if dilation < WIDE:
-        rows, padding, step = sound.unsqueeze(1), past, dilation
-    else:
-        padded = F.pad(sound, (0, 0, past, -length % dilation))
-        rows, padding, step = padded.view(-1, dilation, sound.shape[1]), 0, 1
-    image = rows.permute(2, 0, 1).unsqueeze(0)  # (1, C, rows, columns)
-    kernel = weight.unsqueeze(-1)
-    filtered = F.conv2d(image, kernel, bias, padding=(padding, 0), dilation=(step, 1))
+    padded = F.pad(sound, (0, 0, past, -length % columns))
+    grid = padded.view(1, -1, columns, sound.shape[1]).permute(0, 3, 1, 2)
+    step = dilation // columns
+    filtered = F.conv2d(grid, weight.unsqueeze(-1), bias, dilation=(step, 1))
     return filtered.permute(0, 2, 3, 1).flatten(0, 2)[:length]

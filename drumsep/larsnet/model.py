@@ -123,7 +123,8 @@ class ChunkMasker:
         count = shared.shape[-1]
         if count == magnitudes.shape[-1]:  # the previous chunk reached the end of the recording
             return shared
-        masks = torch.cat([self._heard(pair) for pair in magnitudes.split(CHANNELS)], dim=1)
+        pairs = torch.split(magnitudes, CHANNELS)
+        masks = torch.cat([self._heard(pair) for pair in pairs], dim=1)
         self._shared = masks[..., self.block :].clone()
         if count:
             rising = (torch.arange(count, device=masks.device) + 0.5) / count

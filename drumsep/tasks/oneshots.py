@@ -79,7 +79,9 @@ class OneShotsTask:
         synthesised = Kit(()) if self.kind == "extracted" else stream.kit()
         if self.kind == "synthesised":
             return synthesised
-        collector = extraction.Collector(extraction.choose(stream.transcription), stream)
+        collector = extraction.Collector(
+            extraction.choose(stream.transcription, stream.names), stream
+        )
         done = 0
         for block, mixture in with_mixture(stream, source):
             collector.write(block, mixture)

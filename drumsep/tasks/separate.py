@@ -17,10 +17,11 @@ from drumsep.outputs import (
     staged,
     write_manifest,
 )
-from drumsep.results import Options, Progress, StemStream
+from drumsep.results import Options, Progress, StemStream, Transcription
 from drumsep.separator import Separator, with_mixture
 from drumsep.stem_files import StemFiles
 from drumsep.tasks.choice import ModelChoice
+from drumsep.tempo import TempoMap
 from drumsep.wav import Depth, WavFormat
 
 SILENT_DB = -200.0  # what a level of zero is written as: JSON knows no infinity
@@ -74,7 +75,7 @@ class SeparateTask:
         source = AudioFile(track.path)
         options = replace(self.options, hits=notes.hits_for(self.onsets, track.name))
         stream = separator.stream(source, options, progress)
-        beats = tempo.for_hits(stream.transcription.hits, self.tempo)
+        beats = self._tempo(track, stream.transcription)
         with staged(folder, self.staging(track)) as staging:
             files = self._write_stems(staging, stream, source, progress)
             midi.write(staging / f"{track.title}.mid", stream.transcription, beats)
@@ -132,6 +133,11 @@ class SeparateTask:
             files = StemFiles(folder, stream.names, self._layout(source), gain, self.residual)
             _fill(files, stream, source, progress)
         return files
+
+    def _tempo(self, track: Track, transcription: Transcription) -> TempoMap:
+        """The tempo asked for, else that of the MIDI file the hits are from, else an estimate."""
+        given = None if self.tempo else notes.tempo_for(self.onsets, track.name)
+        return given or tempo.for_hits(transcription.hits, self.tempo)
 
     def _layout(self, source: AudioFile) -> WavFormat:
         return WavFormat(source.rate, source.channels, self.depth)

@@ -25,7 +25,8 @@ def decibels(level: float) -> float:
 
 def saturate(audio: Audio, drive: float) -> Audio:
     """tanh(drive * audio), as in the LarsNet paper, section 4; drive 1 to 5."""
-    return np.tanh(np.float32(drive) * audio)
+    result: Audio = np.tanh(np.float32(drive) * audio)
+    return result
 
 
 def swap_channels(audio: Audio) -> Audio:
@@ -37,7 +38,8 @@ def pan(audio: Audio, position: float) -> Audio:
     """Stereo (..., 2, N) moved from -1, left, to 1, right; constant power, unity in the middle."""
     angle = (position + 1) * np.pi / 4
     gains = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]], np.float32)
-    return audio * gains.astype(np.float32)
+    result: Audio = audio * gains.astype(np.float32)
+    return result
 
 
 def shared_gain(stems: Audio, before: Audio, after: Audio) -> Audio:
@@ -76,7 +78,8 @@ def compressor_gain(
     gain = over ** np.float32(1 / ratio - 1)
     ramp = np.linspace(0, 1, step, endpoint=False, dtype=np.float32)
     change = np.diff(gain, append=gain[-1:])
-    return (gain[:, None] + change[:, None] * ramp).reshape(-1)[:length]
+    result: Audio = (gain[:, None] + change[:, None] * ramp).reshape(-1)[:length]
+    return result
 
 
 def spectrum(audio: Audio, size: int) -> Spectrum:
@@ -137,7 +140,8 @@ def decaying_noise(
     bright = np.exp(-6.9 / decay * time / max(1 - dulling, 0.05))
     tail = noise * bright + dull * np.exp(-6.9 / decay * time)
     tail[: int(delay * RATE)] = 0
-    return (tail / np.sqrt(np.sum(tail**2) + EPSILON)).astype(np.float32)
+    result: Audio = (tail / np.sqrt(np.sum(tail**2) + EPSILON)).astype(np.float32)
+    return result
 
 
 def early_reflections(rng: np.random.Generator, count: int, latest: float) -> Audio:
@@ -145,7 +149,8 @@ def early_reflections(rng: np.random.Generator, count: int, latest: float) -> Au
     response = np.zeros(int(latest * RATE) + 1, np.float32)
     places = rng.integers(int(0.0007 * RATE), len(response), count)
     response[places] = rng.choice([-1, 1], count) * (1 - 0.8 * places / len(response))
-    return (response / np.sqrt(np.sum(response**2) + EPSILON)).astype(np.float32)
+    result: Audio = (response / np.sqrt(np.sum(response**2) + EPSILON)).astype(np.float32)
+    return result
 
 
 def coloured_noise(rng: np.random.Generator, length: int, slope: float) -> Audio:
@@ -154,7 +159,8 @@ def coloured_noise(rng: np.random.Generator, length: int, slope: float) -> Audio
     shape = np.maximum(frequencies(size), 20) ** np.float32(-slope / 6.02)
     white = fft.rfft(rng.standard_normal(size, dtype=np.float32))
     noise = fft.irfft(white * shape, size)[:length]
-    return (noise / (noise.std() + EPSILON)).astype(np.float32)
+    result: Audio = (noise / (noise.std() + EPSILON)).astype(np.float32)
+    return result
 
 
 def hum(rng: np.random.Generator, length: int) -> Audio:
@@ -166,7 +172,8 @@ def hum(rng: np.random.Generator, length: int) -> Audio:
         for order in range(1, 8)
     ]
     total = np.sum(tones, axis=0)
-    return (total / (total.std() + EPSILON)).astype(np.float32)
+    result: Audio = (total / (total.std() + EPSILON)).astype(np.float32)
+    return result
 
 
 def leaked_tones(rng: np.random.Generator, length: int) -> Audio:
@@ -191,7 +198,8 @@ def leaked_tones(rng: np.random.Generator, length: int) -> Audio:
             if order * pitch < 15000:
                 tone = np.sin(order * phase + rng.uniform(0, 6.28)) / order**slope
                 total[first:last] += (tone * envelope).astype(np.float32)
-    return total / (total.std() + np.float32(EPSILON))
+    result: Audio = total / (total.std() + np.float32(EPSILON))
+    return result
 
 
 def smear(audio: Audio, rng: np.random.Generator) -> Audio:
@@ -201,4 +209,5 @@ def smear(audio: Audio, rng: np.random.Generator) -> Audio:
     """
     tail = decaying_noise(rng, rng.uniform(0.5, 2.0), 4.0, rng.uniform(0, 0.5), 0.0)
     smeared = signal.oaconvolve(audio, tail)[: len(audio)]
-    return (smeared / (smeared.std() + EPSILON)).astype(np.float32)
+    result: Audio = (smeared / (smeared.std() + EPSILON)).astype(np.float32)
+    return result

@@ -5,7 +5,7 @@ go on where it stopped, with any number of worker processes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from drumsep.train.patterns import excerpt, play_differently
 from drumsep.train.render import Timbre, Voice, render
 
 SLOWEST, FASTEST = 1.25, 0.8  # factors of duration
+SLIGHTEST_DAMPING, STRONGEST_DAMPING = 0.5, 30.0  # 1/s
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How clips are drawn; the defaults are for training the transcriber."""
 
-    seconds: float = 6.0
+    seconds: float = 4.0
     channels: int = 1
     together: bool = True  # one stem, the sum of all, as the transcriber needs no more
     electronic: float = 0.12  # probability that the first kit is a drum machine
@@ -31,7 +32,10 @@ class Recipe:
     doubling: float = 0.15  # probability, per drum, of two kits at once
     pitch: float = 0.6  # probability, per drum
     semitones: float = 4.0  # at most
-    timbre: float = 0.5  # probability, per drum, of other damping and attack
+    tone: float = 0.5  # probability, per drum, of an equaliser
+    tone_spread: float = 5.0  # dB, standard deviation of each of its points
+    damping: float = 0.3  # probability, per drum
+    attack: float = 0.5  # probability, per drum
     playing: float = 0.8  # probability that the groove is played differently
     overlay: float = 0.06  # probability of a second groove on top
     strength: Strength = Strength()
@@ -96,19 +100,25 @@ class Clips:
         return _any([kit for kit in self._kits if kit.has(stem)], rng)
 
     def _voice(self, kit: SampledKit, drum: Drum, curve: float, rng: np.random.Generator) -> Voice:
-        kits = (kit,)
+        kits: tuple[SampledKit, ...] = (kit,)
         if rng.random() < self._recipe.doubling:
             kits = (kit, self._kit_with(drum.stem, rng))
         return Voice(kits, tuple(self._timbre(rng) for _ in kits), curve)
 
     def _timbre(self, rng: np.random.Generator) -> Timbre:
         limit = self._recipe.semitones
-        pitch = rng.uniform(-limit, limit) if rng.random() < self._recipe.pitch else 0.0
-        if rng.random() >= self._recipe.timbre:
-            return Timbre(semitones=pitch)
-        damping = np.exp(rng.uniform(np.log(0.5), np.log(30))) if rng.random() < 0.6 else 0.0
-        attack = np.exp(rng.uniform(np.log(0.35), np.log(2.0)))
-        return Timbre(semitones=pitch, damping=float(damping), attack=float(attack))
+        timbre = Timbre()
+        if rng.random() < self._recipe.pitch:
+            timbre = replace(timbre, semitones=rng.uniform(-limit, limit))
+        if rng.random() < self._recipe.tone:
+            points = rng.normal(0, self._recipe.tone_spread, rng.integers(4, 11))
+            timbre = replace(timbre, tone=tuple(points))
+        if rng.random() < self._recipe.damping:
+            damping = rng.uniform(np.log(SLIGHTEST_DAMPING), np.log(STRONGEST_DAMPING))
+            timbre = replace(timbre, damping=float(np.exp(damping)))
+        if rng.random() < self._recipe.attack:
+            timbre = replace(timbre, attack=float(np.exp(rng.uniform(np.log(0.35), np.log(2)))))
+        return timbre
 
 
 def _any(kits: list[SampledKit], rng: np.random.Generator) -> SampledKit:

@@ -97,9 +97,8 @@ class Training:
         self.options = options
         self.trainee = trainee
         self.network = trainee.network.to(options.device)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(options.average), use_buffers=True
-        )
+        moving_average = get_ema_multi_avg_fn(options.average)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.network, multi_avg_fn=moving_average, use_buffers=True)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), options.learning_rate, weight_decay=options.weight_decay
         )

@@ -5,6 +5,7 @@ saturation), the medium (band limits), and what is on the tape besides drums. Th
 result add up to its mixture minus its residue, to float32 rounding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,8 +28,7 @@ class Strength:
     """How often, and how much, a mix departs from the plain sum; the defaults are for training."""
 
     any: float = 0.92  # probability that anything is done
-    equaliser: float = 0.5  # probability, per drum
-    equaliser_spread: float = 5.0  # dB, standard deviation of each point
+    equaliser: float = 3.0  # dB, standard deviation of each point, for the whole recording
     saturation: float = 0.2  # probability, per drum
     stem_spread: float = 4.0  # dB, standard deviation of the level of a stem
     drum_spread: float = 3.0  # dB, of a drum within its stem
@@ -46,7 +46,7 @@ class Strength:
 NONE = Strength(any=0.0)
 HEAVY = Strength(
     any=1.0,
-    equaliser=0.8,
+    equaliser=5.0,
     room=0.9,
     compressor=0.8,
     bus_saturation=0.7,
@@ -126,46 +126,43 @@ def _to_peak(stems: Audio) -> Audio:
 def _room_and_tone(
     stems: Audio, strength: Strength, rng: np.random.Generator, *, together: bool
 ) -> Audio:
-    """What acts on every drum by itself, and the room around all of them.
+    """Saturation of every drum by itself, the room around all of them, and the tone of it all.
 
     Stems (9, C, N) -> (9, C, N), or (1, C, N), their sum, where they are wanted `together`.
     """
+    stems = np.stack([_driven(stem, strength, rng) for stem in stems])
+    sends = np.exp(rng.normal(0, 0.5, len(DRUMS))).astype(np.float32)
+    near, far = stems, stems * sends[:, None, None]
+    if together:
+        near, far = (both.sum(axis=0, keepdims=True) for both in (near, far))
     length = stems.shape[-1]
     size = fft.next_fast_len(length + int(LONGEST_TAIL * RATE), real=True)
-    shared = _tone(size, strength.equaliser_spread * 0.6, rng)
-    if rng.random() < strength.medium:
-        high = rng.uniform(5000, 16500)
-        shared = shared * augment.band_limit(
-            size, rng.uniform(20, 90), high, slope=rng.choice([12, 24, 90])
-        )
-    room = _room(size, strength, rng) if rng.random() < strength.room else None
-    crushed = room is not None and rng.random() < strength.crushed_room
-    rows = 1 if together else len(stems)
-    near = np.zeros((rows, stems.shape[1], size // 2 + 1), np.complex64)
-    far = np.zeros_like(near) if crushed else near
-    for index in np.flatnonzero(stems.any(axis=(1, 2))):
-        row = min(index, rows - 1)
-        response = shared
-        if rng.random() < strength.equaliser:
-            response = response * _tone(size, strength.equaliser_spread, rng)
-        heard = augment.spectrum(_driven(stems[index], strength, rng), size) * response
-        near[row] += heard
-        if room is not None:
-            far[row] += heard * room * np.float32(decibels(rng.normal(0, 4)))
-    mixed = augment.inverse(near, length, size)
-    return mixed + _crushed(augment.inverse(far, length, size), rng) if crushed else mixed
+    direct = augment.spectrum(near, size) * _tone(size, strength, rng)
+    if rng.random() >= strength.room:
+        return augment.inverse(direct, length, size)
+    around = augment.spectrum(far, size) * _room(size, strength, rng)
+    if rng.random() >= strength.crushed_room:
+        return augment.inverse(direct + around, length, size)
+    wet = augment.inverse(around, length, size)
+    return augment.inverse(direct, length, size) + _crushed(wet, rng)
 
 
 def _driven(stem: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
     """A stem (C, N), saturated or not, with the same peak but for the tanh of the drive."""
-    if rng.random() >= strength.saturation:
+    if rng.random() >= strength.saturation or not stem.any():
         return stem
-    peak = np.float32(max(np.abs(stem).max(), augment.EPSILON))
+    peak = np.abs(stem).max()
     return augment.saturate(stem / peak, rng.uniform(1, 5)) * peak
 
 
-def _tone(size: int, spread: float, rng: np.random.Generator) -> Audio:
-    return augment.equaliser(size, rng.normal(0, spread, rng.integers(4, 11)))
+def _tone(size: int, strength: Strength, rng: np.random.Generator) -> Audio:
+    """The frequency response of the whole recording: an equaliser and, maybe, band limits."""
+    points = rng.normal(0, strength.equaliser, rng.integers(4, 11))
+    response = augment.equaliser(size, points)
+    if rng.random() < strength.medium:
+        low, high = rng.uniform(20, 90), rng.uniform(5000, 16500)
+        response = response * augment.band_limit(size, low, high, slope=rng.choice([12, 24, 90]))
+    return response
 
 
 def _room(size: int, strength: Strength, rng: np.random.Generator) -> NDArray[np.complexfloating]:
@@ -187,20 +184,26 @@ def _crushed(wet: Audio, rng: np.random.Generator) -> Audio:
     total = wet.sum(axis=0)
     peak = float(np.abs(total).max()) + augment.EPSILON
     gain = augment.compressor_gain(
-        total, threshold=peak * rng.uniform(0.05, 0.2), ratio=rng.uniform(4, 20),
-        attack=rng.uniform(0.0005, 0.01), release=rng.uniform(0.05, 0.4),
-    )  # fmt: skip
+        total,
+        threshold=peak * rng.uniform(0.05, 0.2),
+        ratio=rng.uniform(4, 20),
+        attack=rng.uniform(0.0005, 0.01),
+        release=rng.uniform(0.05, 0.4),
+    )
     return wet * gain * np.float32(rng.uniform(1, 2.5))
 
 
 def _bus(stems: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
     """Compressor and saturation of the sum; stems with a sum of peak 1."""
     if rng.random() < strength.compressor:
-        stems = stems * augment.compressor_gain(
-            stems.sum(axis=0), threshold=decibels(rng.uniform(-26, -4)), ratio=rng.uniform(1.5, 8),
-            attack=np.exp(rng.uniform(np.log(0.0003), np.log(0.03))), release=rng.uniform(0.03, 0.4),
-        )  # fmt: skip
-        stems = _to_peak(stems)
+        gain = augment.compressor_gain(
+            stems.sum(axis=0),
+            threshold=decibels(rng.uniform(-26, -4)),
+            ratio=rng.uniform(1.5, 8),
+            attack=float(np.exp(rng.uniform(np.log(0.0003), np.log(0.03)))),
+            release=rng.uniform(0.03, 0.4),
+        )
+        stems = _to_peak(stems * gain)
     if rng.random() < strength.bus_saturation:
         stems = stems * augment.saturation_gain(stems.sum(axis=0), rng.uniform(1, 5))
     return stems
@@ -209,15 +212,15 @@ def _bus(stems: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
 def _residue(mixture: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
     """Noise, hum, leaked tones and smears (C, N), for drums (C, N) with a peak of 1."""
     length = mixture.shape[-1]
-    kinds = (
-        (0.7, lambda: augment.coloured_noise(rng, length, rng.uniform(-3, 6)), -25),
-        (0.15, lambda: augment.hum(rng, length), -10),
-        (0.25, lambda: augment.leaked_tones(rng, length), 0),
-        (0.2, lambda: augment.smear(mixture[0], rng), 0),
+    kinds: tuple[tuple[float, float, Callable[[], Audio]], ...] = (
+        (0.7, -25, lambda: augment.coloured_noise(rng, length, rng.uniform(-3, 6))),
+        (0.15, -10, lambda: augment.hum(rng, length)),
+        (0.25, 0, lambda: augment.leaked_tones(rng, length)),
+        (0.2, 0, lambda: augment.smear(mixture[0], rng)),
     )
     total = np.zeros(length, np.float32)
-    for probability, make, offset in kinds:
+    for probability, offset, make in kinds:
         if rng.random() < probability:
-            total += make() * np.float32(decibels(strength.loudest_residue + offset
-                                                  + rng.uniform(-25, 0)))  # fmt: skip
+            level = strength.loudest_residue + offset + rng.uniform(-25, 0)
+            total += make() * np.float32(decibels(level))
     return np.repeat(total[None], mixture.shape[0], axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drumsep.drums import DRUMS, Drum
+from drumsep.train import augment
 from drumsep.train.grooves import Groove, Note
 from drumsep.train.kits import RATE, Sample, SampledKit
 
@@ -27,7 +28,7 @@ class Timbre:
     semitones: float = 0.0  # pitch and, with it, duration
     damping: float = 0.0  # 1/s, of an exponential decay laid over the hit
     attack: float = 1.0  # amplitude of the first ten milliseconds against the rest
-    gain: float = 1.0
+    tone: tuple[float, ...] = ()  # dB, points of an `augment.equaliser`
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,29 +53,35 @@ class Rendering:
     @property
     def mixture(self) -> Audio:
         """The sum of the stems (C, N)."""
-        return self.stems.sum(axis=0)
+        mixture: Audio = self.stems.sum(axis=0)
+        return mixture
 
 
 def bend(audio: Audio, timbre: Timbre, before: int) -> Audio:
     """A sample (C, N) in another timbre, its onset still at `before`."""
     if abs(timbre.semitones) > 0.01:
         audio = _resampled(audio, 2 ** (timbre.semitones / 12), before)
+    if timbre.tone:
+        size = 1 << audio.shape[1].bit_length()  # few sizes, whose equalisers share tables
+        response = augment.equaliser(size, np.array(timbre.tone))
+        spectrum = augment.spectrum(audio, size) * response
+        audio = augment.inverse(spectrum, audio.shape[1], size)
     if timbre.damping > 0 or timbre.attack != 1:
         after = np.maximum(np.arange(audio.shape[1], dtype=np.float32) - before, 0) / RATE
         shape = np.exp(-timbre.damping * after)
         shape += (timbre.attack - 1) * np.exp(-after / ATTACK)
         audio = audio * shape
-    return audio * np.float32(timbre.gain)
+    return audio
 
 
 def _resampled(audio: Audio, ratio: float, fixed: int) -> Audio:
     """Audio (C, N) played `ratio` times as fast, linearly interpolated; sample `fixed` stays."""
-    first = -int(fixed / ratio)
+    first = -min(fixed, int(fixed / ratio))
     last = int((audio.shape[1] - 1 - fixed) / ratio)
     places = fixed + np.arange(first, last, dtype=np.float64) * ratio
     whole = places.astype(np.int64)
     part = (places - whole).astype(np.float32)
-    silence = np.zeros((audio.shape[0], max(fixed + first, 0)), np.float32)
+    silence = np.zeros((audio.shape[0], fixed + first), np.float32)
     bent = audio[:, whole] * (1 - part) + audio[:, whole + 1] * part
     return np.concatenate([silence, bent], axis=1)
 

@@ -10,6 +10,8 @@ from drumsep.drums import DRUMS, STEMS
 
 Times = NDArray[np.float64]
 
+STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])  # (9,)
+
 
 def matched(truth: Times, found: Times, window: float) -> list[tuple[int, int]]:
     """Index pairs of two ascending rows of times (s) at most `window` apart, as many as can be.
@@ -44,24 +46,6 @@ class Counts:
         """Harmonic mean of precision and recall; 1 where nothing is and nothing was found."""
         both = self.true + self.found
         return 2 * self.right / both if both else 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Hits:
-    """Times (s), stems or drums (their position) and velocities (0..1) of hits, (H,) each."""
-
-    times: Times
-    drums: NDArray[np.int64]
-    velocities: NDArray[np.float64]
-
-
-_STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])
-
-
-def by_stem(hits: Hits) -> list[Times]:
-    """The times of hits of nine drums, ascending, for each of STEMS."""
-    stems = _STEM_OF_DRUM[hits.drums]
-    return [np.sort(hits.times[stems == stem]) for stem in range(len(STEMS))]
 
 
 def count(truth: Sequence[Times], found: Sequence[Times], window: float) -> list[Counts]:

@@ -1,25 +1,25 @@
-"""Training the transcriber: clips to targets, the step, and the scores checkpoints are chosen by."""
+"""Training the transcriber: targets, the step, and the scores checkpoints are chosen by."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from drumsep.drums import DRUMS
-from drumsep.train import scoring
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
 from drumsep.train.kits import read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
+from drumsep.train.thresholds import WINDOW, f_measures, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
-from drumsep.transcriber.network import Dimensions, Transcriber
-from drumsep.transcriber.peaks import LEAN, SIDE, Peaks, pick
+from drumsep.transcriber.network import Dimensions, Transcriber, to_metadata
+from drumsep.transcriber.peaks import LEAN, SIDE, pick
 
 FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
 UNCERTAIN = 2  # frames around such a hit that count neither way
@@ -67,7 +67,7 @@ class TranscriberTrainee:
         batch: int,
         validation: Mapping[str, Sequence[Annotated]],
     ) -> None:
-        self.network: nn.Module = network.to(memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dimensions = network.dimensions
         self.validation = validation
         self._clips = clips
@@ -88,7 +88,7 @@ class TranscriberTrainee:
         return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
     def _example(self, number: int) -> Batch:
-        """Clip `number` as samples (N,) with a peak of 1 and its targets, remembered for a while."""
+        """Clip `number` as samples (N,) with a peak of 1, and its targets; kept for a while."""
         if number not in self._examples:
             mix = self._clips[number]
             samples = at_peak(mix.mixture.mean(axis=0))
@@ -112,10 +112,10 @@ class TranscriberTrainee:
         """Onset F at 50 ms of every set with the thresholds at hand; the score is their mean."""
         scores: dict[str, float] = {}
         for name, recordings in self.validation.items():
-            found = [transcribed(network, recording.samples) for recording in recordings]
-            thresholds = network.thresholds.cpu().numpy()  # type: ignore[union-attr]
-            for stem, value in f_measures(found, recordings, thresholds, 0.05).items():
-                scores[f"{name} {stem}"] = value
+            thresholds = network.thresholds.cpu().numpy()  # type: ignore[operator]
+            found = [pick(*transcribed(network, one.samples), thresholds) for one in recordings]
+            measured = f_measures(found, recordings, self.dimensions.frame_rate, WINDOW)
+            scores |= {f"{name} {stem}": value for stem, value in measured.items()}
         overall = [value for name, value in scores.items() if name.endswith(" all")]
         return {"score": float(np.mean(overall)) if overall else 0.0, **scores}
 
@@ -132,39 +132,6 @@ def _with_tone(log_mel: Tensor) -> Tensor:
     points = torch.randn(len(log_mel), 1, 7, device=log_mel.device) * TONE_SPREAD
     tone = functional.interpolate(points, size=log_mel.shape[2], mode="linear")
     return functional.relu(log_mel + tone[..., None])
-
-
-Probabilities = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-def transcribed(network: nn.Module, samples: NDArray[np.float32]) -> Probabilities:
-    """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
-    device = next(network.parameters()).device
-    with torch.no_grad():
-        log_mel = network.log_mel(torch.from_numpy(samples)[None].to(device))  # type: ignore[operator]
-        onsets, velocities = network(log_mel)
-    return onsets[0].sigmoid().cpu().numpy(), velocities[0].cpu().numpy()
-
-
-def f_measures(
-    found: Sequence[Probabilities],
-    recordings: Sequence[Annotated],
-    thresholds: NDArray[np.float32],
-    window: float,
-) -> Mapping[str, float]:
-    """Onset F by stem, pooled over recordings."""
-    counts = []
-    for (onsets, velocities), recording in zip(found, recordings, strict=True):
-        peaks = pick(onsets, velocities, thresholds)
-        counts.append(scoring.count(recording.times, stem_times(peaks), window))
-    return scoring.f_measures(counts)
-
-
-def stem_times(peaks: Peaks, frame_rate: float = 100.0) -> list[scoring.Times]:
-    """The times (s) of peaks, for each stem."""
-    return scoring.by_stem(
-        scoring.Hits(peaks.frames / frame_rate, peaks.drums, peaks.velocities.astype(np.float64))
-    )
 
 
 def train(options: TrainOptions, report: Report = lambda line: None) -> Transcriber:
@@ -185,8 +152,16 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
         clips = Clips(
             read_kits(options.validation_kits, channels=1),
             read_grooves(options.grooves, "validation"),
-            Recipe(seconds=6.0, strength=HEAVY),
+            Recipe(seconds=6.0, tone=0.8, strength=HEAVY),
             HEAVY_SEED,
         )
         sets["heavy"] = rendered(clips, HEAVY_CLIPS)
     return sets
+
+
+def write_weights(network: Transcriber, path: Path, licence: str, created_with: str) -> None:
+    """Write a trained network as safetensors, with what `network.from_state` needs beside it."""
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    save_file(state, path, metadata=to_metadata(network, licence, created_with))

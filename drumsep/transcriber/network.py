@@ -1,9 +1,9 @@
 """The transcriber: log-mel spectrograms in, onsets and velocities of nine drums out.
 
-A pyramid of small two-dimensional convolutions folds frequency, each halving the bands; then residual dilated
-convolutions look about 1.3 s to either side, frame by frame. Nothing pools over time, so a long
-recording may be cut into blocks: with `context` frames more on either side, blocks give what the
-whole gives.
+A pyramid of small two-dimensional convolutions folds frequency, each halving the bands; then
+residual dilated convolutions look about 1.3 s to either side, frame by frame. Nothing pools over
+time, so a long recording may be cut into blocks: with `context` frames more on either side,
+blocks give what the whole gives.
 """
 
 import json
@@ -101,7 +101,7 @@ class Transcriber(nn.Module):
     def context(self) -> int:
         """Frames on either side that an output frame depends on, the analysis window included."""
         around = KERNEL // 2
-        dilated = sum(around * 2**depth for depth in range(self.dimensions.blocks))
+        dilated = around * ((1 << self.dimensions.blocks) - 1)  # the sum of all dilations
         window = math.ceil(self.dimensions.long_n_fft / 2 / self.dimensions.hop)
         return around * len(self.pyramid) + dilated + window
 

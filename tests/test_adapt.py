@@ -1,0 +1,238 @@
+"""Adaptation: laws of the placement and of the updates, and its behaviour on a loop by formula."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from drumsep.adaptation import adapt as adapting
+from drumsep.adaptation.adapt import adapt, first_templates
+from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
+from drumsep.adaptation.masker import FitMasker
+from drumsep.adaptation.strokes import FIRST, LAGS, LAST, RATE, STFT, Placement, Strokes, place
+from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
+from drumsep.errors import DrumsepError
+from drumsep.masking import masked_stems
+from drumsep.recording import survey
+from drumsep.results import Audio, Hit, Options, Transcription, no_progress
+
+FRAME = STFT.hop / RATE  # s
+
+
+def loop_hits(seconds=2.0):
+    """The hits of `conftest.drum_loop`."""
+    times = {
+        Drum.KICK: np.arange(0.05, seconds, 0.5),
+        Drum.SNARE: np.arange(0.30, seconds, 0.5),
+        Drum.HIHAT_CLOSED: np.arange(0.05, seconds, 0.25),
+    }
+    hits = [Hit(float(time), drum, 0.8) for drum, every in times.items() for time in every]
+    return Transcription(tuple(hits), seconds)
+
+
+def toy_templates():
+    """One-shots of decaying, coloured noise: lower drums have more of the low bins."""
+    random = torch.Generator().manual_seed(0)
+    time = torch.arange(RATE // 2) / RATE
+    one_shots = torch.randn(9, RATE // 2, generator=random) * torch.exp(-20 * time)
+    slope = torch.linspace(3, -1, 9)[:, None, None]
+    frequency = torch.arange(STFT.bins) + 1.0
+    return first_templates(one_shots) * frequency**-slope * 10**slope
+
+
+def adapted(audio, hits, **options):
+    recording = survey(audio, RATE)
+    return adapt(toy_templates(), hits, recording, Options(**options), no_progress), recording
+
+
+def stems_of(audio, hits, **options):
+    result, recording = adapted(audio, hits, **options)
+    return np.concatenate(list(masked_stems(recording, result.masker(Options(**options)))), axis=-1)
+
+
+def divergence(values, model):
+    return float((torch.xlogy(values, values / model) - values + model).double().sum())
+
+
+@pytest.fixture
+def problem():
+    random = torch.Generator().manual_seed(1)
+    strokes = Strokes.of([Hit(0.1, DRUMS[0], 1), Hit(0.22, DRUMS[0], 1), Hit(0.25, DRUMS[3], 1)])
+    placement = place(strokes, 0, 90)
+    hearing = Hearing(placement, 2, 3, torch.device("cpu"))
+    start = Fit(torch.rand(2, len(LAGS), 12, generator=random), torch.tensor([1.0, 0.4, 0.7]))
+    magnitudes = torch.rand(90, 12, generator=random).square()
+    return Problem(magnitudes, hearing, start, Pull())
+
+
+class TestPlacement:
+    def test_a_hit_on_a_frame_is_heard_at_whole_lags(self):
+        placement = place(Strokes.of([Hit(10 * FRAME, Drum.KICK, 1)]), 0, 20)
+        assert placement.frame.min() == 8
+        dense = placement.frame < 19
+        np.testing.assert_array_equal(LAGS[placement.row[dense]], placement.frame[dense] - 10)
+        np.testing.assert_allclose(placement.coefficient[dense], 1)
+
+    @pytest.mark.parametrize("offset", [0.0, 0.25, 0.5, 0.9])
+    def test_inside_its_span_a_hit_is_heard_once(self, offset):
+        placement = place(Strokes.of([Hit((400 + offset) * FRAME, Drum.RIDE, 1)]), 0, 1000)
+        heard = np.bincount(placement.frame, placement.coefficient, minlength=1000)
+        frame = np.arange(1000) - 400 - offset
+        inside = (frame >= FIRST) & (frame <= LAST)
+        np.testing.assert_allclose(heard[inside], 1, atol=1e-6)
+        assert not heard[(frame < FIRST - 1) | (frame > LAST)].any()
+
+    def test_a_hit_half_way_takes_half_of_either_lag(self):
+        placement = place(Strokes.of([Hit(10.5 * FRAME, Drum.KICK, 1)]), 12, 13)
+        assert sorted(LAGS[placement.row]) == [1, 2]
+        np.testing.assert_allclose(placement.coefficient, 0.5, atol=1e-6)
+
+    def test_stretches_laid_end_to_end_hear_what_the_whole_hears(self):
+        strokes = Strokes.of([Hit(0.1, Drum.KICK, 1), Hit(0.5, Drum.RIDE, 1)])
+        halves = Placement.joined([place(strokes, 0, 37), place(strokes, 37, 100)])
+        whole = place(strokes, 0, 100)
+        of_halves, of_whole = (Hearing(part, 2, 2, torch.device("cpu")) for part in (halves, whole))
+        strengths = torch.tensor([1.0, 2.0])
+        torch.testing.assert_close(
+            of_halves.activations(strengths), of_whole.activations(strengths)
+        )
+
+    def test_hits_before_the_start_are_heard(self):
+        assert len(place(Strokes.of([Hit(0, Drum.KICK, 1)]), 100, 110).hit) == 20
+
+
+class TestUpdates:
+    @pytest.mark.parametrize("pull", [Pull(0, 0), Pull(), Pull(3, 2)])
+    def test_none_increases_the_penalised_divergence(self, problem, pull):
+        problem = Problem(problem.magnitudes, problem.hearing, problem.start, pull).scaled()
+        start = problem.start
+        weight = problem.hearing.of_hits(start.templates.sum(2).view(-1, 1))
+
+        def objective(fit):
+            model = problem.hearing.activations(fit.strengths).T @ fit.templates.flatten(0, 1)
+            moved = divergence(start.templates, fit.templates)
+            shifted = divergence(weight * start.strengths, weight * fit.strengths)
+            told = divergence(problem.magnitudes, model.clamp_min(1e-30))
+            return told + pull.templates * moved + pull.strengths * shifted
+
+        fit, before = start, objective(start)
+        for step in [problem.with_templates, problem.with_strengths] * 10:
+            fit = step(fit)
+            assert objective(fit) <= before * (1 + 1e-6)
+            before = objective(fit)
+        assert before < 0.99 * objective(start)
+
+    def test_exact_zeros_stay(self, problem):
+        problem.start.templates[0, :, 3] = 0
+        problem.start.strengths[1] = 0
+        fit = problem.refined(5)
+        assert not fit.templates[0, :, 3].any()
+        assert fit.strengths[1] == 0
+        assert fit.templates[1].all()
+
+    def test_the_transpose_is_one(self, problem):
+        strengths, values = torch.rand(3), torch.rand(2 * len(LAGS), 90)
+        there = (problem.hearing.activations(strengths) * values).sum()
+        back = (problem.hearing.of_hits(values) * strengths).sum()
+        torch.testing.assert_close(there, back)
+
+    def test_the_scaled_start_is_as_loud_as_the_recording(self, problem):
+        start = problem.scaled().start
+        model = problem.hearing.activations(start.strengths).T @ start.templates.flatten(0, 1)
+        torch.testing.assert_close(model.sum(), problem.magnitudes.sum())
+
+
+class TestAdapt:
+    def test_templates_hold_the_spectra_of_one_shots_at_the_lags(self):
+        one_shots = torch.randn(2, 30000, generator=torch.Generator().manual_seed(2))
+        found = first_templates(one_shots)
+        assert found.shape == (2, len(LAGS), STFT.bins)
+        at_five = one_shots[:, 5 * STFT.hop - STFT.margin :][:, : STFT.n_fft]
+        expected = STFT.spectrum(at_five).abs()[..., 0]
+        torch.testing.assert_close(found[:, 7], expected)
+        assert not found[:, LAGS > 62].any()
+
+    def test_updates_separate_the_loop_better(self, loop):
+        hits = loop_hits()
+        alone = stems_of(loop, Transcription(hits.of(Drum.KICK), 2.0))
+        np.testing.assert_allclose(alone[0].sum(), loop.samples.sum(), rtol=1e-2)
+        first, refined = (adapted(loop, hits, adapt=updates)[0].fit for updates in (0, 8))
+        assert not torch.equal(first.templates, refined.templates)
+
+    def test_stems_add_up_where_drums_sound(self, loop):
+        stems = stems_of(loop, loop_hits())
+        np.testing.assert_allclose(stems.sum(axis=0)[:, 2048:], loop.samples[:, 2048:], atol=1e-4)
+
+    def test_drums_without_hits_are_exactly_silent(self, loop):
+        nine = stems_of(loop, loop_hits(), stems=9)
+        struck = {Drum.KICK, Drum.SNARE, Drum.HIHAT_CLOSED}
+        assert nine.shape == (len(DRUM_NAMES), *loop.samples.shape)
+        for drum, stem in zip(DRUMS, nine, strict=True):
+            assert stem.any() == (drum in struck)
+
+    def test_nine_stems_are_not_the_five(self, loop):
+        five = stems_of(loop, loop_hits())
+        assert five.shape == (len(STEMS), *loop.samples.shape)
+        assert not five[2].any() and not five[4].any()
+
+    def test_without_hits_all_is_silent(self, loop):
+        assert not stems_of(loop, Transcription((), 2.0)).any()
+
+    def test_silence_stays_silent(self):
+        silence = Audio(np.zeros((2, RATE), np.float32), RATE)
+        stems = stems_of(silence, loop_hits(1.0))
+        assert not stems.any() and np.isfinite(stems).all()
+
+    @pytest.mark.parametrize("gain", [1e-3, 30.0])
+    def test_louder_recordings_have_louder_stems(self, loop, gain):
+        louder = Audio((gain * loop.samples).astype(np.float32), RATE)
+        expected = gain * stems_of(loop, loop_hits())
+        found = stems_of(louder, loop_hits())
+        np.testing.assert_allclose(found, expected, atol=gain * 1e-3)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_any_number_of_channels(self, loop, channels):
+        audio = Audio(np.repeat(loop.samples[:1], channels, axis=0), RATE)
+        stems = stems_of(audio, loop_hits())
+        assert stems.shape == (5, channels, loop.frames)
+
+    def test_blocks_give_what_the_whole_gives(self, loop):
+        result, recording = adapted(loop, loop_hits())
+        masker = FitMasker(result.fit, result.strokes, STEMS, 2.0)
+        made = [
+            np.concatenate(list(masked_stems(recording, replace(masker, block=block))), axis=-1)
+            for block in (13, 64, 1000)
+        ]
+        np.testing.assert_allclose(made[0], made[2], atol=1e-5)
+        np.testing.assert_allclose(made[1], made[2], atol=1e-5)
+
+    def test_another_rate_is_refused(self, loop):
+        recording = survey(Audio(loop.samples, 48000), 48000)
+        with pytest.raises(DrumsepError, match="44100 Hz, got 48000"):
+            adapt(toy_templates(), loop_hits(), recording, Options(), no_progress)
+
+
+class TestLongRecordings:
+    def test_the_excerpt_is_bounded_and_hears_every_drum(self):
+        hits = [Hit(time / 2, Drum.KICK, 1) for time in range(1200)]
+        rare = [Hit(431.0, Drum.CRASH, 1), Hit(77.0, Drum.TOM_MID, 1)]
+        strokes = Strokes.of(sorted(hits + rare))
+        chosen = adapting._excerpt(strokes, STFT.frames(600 * RATE))
+        assert len(chosen) == adapting.PIECES == len(set(chosen))
+        seconds = adapting.PIECE * FRAME
+        assert {int(hit.time // seconds) for hit in rare} <= set(chosen)
+
+    def test_strengths_outside_the_excerpt_are_found(self, monkeypatch):
+        monkeypatch.setattr(adapting, "PIECE", 60)
+        monkeypatch.setattr(adapting, "PIECES", 2)
+        beat = np.zeros((1, 4 * RATE), np.float32)
+        noise = np.random.default_rng(0).standard_normal(4000) * np.exp(-np.arange(4000) / 700)
+        loudness = [1.0, 0.5, 0.25, 1.0, 0.125, 0.5, 0.25, 1.0]
+        for number, level in enumerate(loudness):
+            start = number * RATE // 2 + 1000
+            beat[0, start : start + 4000] += (0.3 * level * noise).astype(np.float32)
+        times = (np.arange(8) * RATE // 2 + 1000) / RATE
+        hits = Transcription(tuple(Hit(float(t), Drum.SNARE, 0.5) for t in times), 4.0)
+        strengths = adapted(Audio(beat, RATE), hits)[0].fit.strengths.numpy()
+        assert np.corrcoef(strengths, loudness)[0, 1] > 0.95
