@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 DEFAULT = "drumsep"
 TRANSCRIBER, TEMPLATES = "transcriber", "templates"
 
-# Models that are made of bundled weights, beside those that are weights of their own.
-COMPOSED: Mapping[str, tuple[str, ...]] = {
-    DEFAULT: (TRANSCRIBER, TEMPLATES),
-    "nmfd": (TRANSCRIBER, TEMPLATES),
-    "sab-nmf": (TRANSCRIBER, TEMPLATES),
-}
+# Models that are made of these bundled weights, beside those that are weights of their own.
+PARTS = (TRANSCRIBER, TEMPLATES)
+COMPOSED = (DEFAULT, "nmfd", "sab-nmf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,7 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
         DrumsepError: unknown name, or no such file.
     """
     if given is None:
-        cards = [weights.find(part) for part in COMPOSED.get(name, (name,))]
+        cards = [weights.find(part) for part in (PARTS if name in COMPOSED else (name,))]
         return {card.name: card.sha256 for card in cards}
     if not given.is_file():
         raise DrumsepError(f"{given}: no such file (drumsep models import takes folders)")
@@ -139,5 +136,25 @@ def _transcriber(device: torch.device) -> Transcriber:
     return NetworkTranscriber(from_state(found.state, found.metadata), device)
 
 
+def _templates(device: torch.device) -> "Tensor":
+    return _installed(TEMPLATES, device).state[TEMPLATES].float().to(device)
+
+
+def _template_model(name: str, device: torch.device) -> Model:
+    from drumsep.template.model import TemplateModel
+
+    return TemplateModel(_templates(device), _transcriber(device), name)
+
+
+def _baseline(name: str, device: torch.device) -> Model:
+    from drumsep.nmf.model import NmfModel
+
+    return NmfModel(name, _templates(device), _transcriber(device))
+
+
 _BUILDERS: Mapping[str, Callable[[_Weights], Model]] = {"idm": _idm, "larsnet": _larsnet}
-_COMPOSERS: Mapping[str, Callable[[str, torch.device], Model]] = {}
+_COMPOSERS: Mapping[str, Callable[[str, torch.device], Model]] = {
+    DEFAULT: _template_model,
+    "nmfd": _baseline,
+    "sab-nmf": _baseline,
+}

@@ -79,7 +79,7 @@ def test_blocks_of_any_size_are_the_file(
     tmp_path_factory: pytest.TempPathFactory, size: int, channels: int, frames: int
 ) -> None:
     samples = np.random.default_rng(frames).uniform(-1, 1, (channels, frames)).astype(np.float32)
-    path = tmp_path_factory.mktemp("blocks") / "a.wav"
+    path = tmp_path_factory.getbasetemp() / "a.wav"
     file = AudioFile(write(path, Audio(samples, 8000), subtype="FLOAT"))
     blocks = list(file.blocks(size))
     assert all(1 <= block.shape[1] <= size and block.dtype == np.float32 for block in blocks)
@@ -182,7 +182,7 @@ def test_an_absurd_rate_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
 def test_damaged_headers_raise_nothing_but_our_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    path = tmp_path_factory.mktemp("damaged") / "a.wav"
+    path = tmp_path_factory.getbasetemp() / "a.wav"
     soundfile.write(path, np.zeros((100, 2)), 44100)
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -41,7 +41,7 @@ def test_integer_stems_and_residual_add_up_to_the_last_bit(
     sizes: list[int],
     seed: int,
 ) -> None:
-    folder = tmp_path_factory.mktemp("stems")
+    folder = tmp_path_factory.getbasetemp()
     noise = np.random.default_rng(seed).uniform(-0.9, 0.9, (2, sum(sizes)))
     mixture = WavFormat(44100, 2, source_bits).quantise(noise).astype(np.float32)
     stems = parts(mixture, seed)

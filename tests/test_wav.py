@@ -23,7 +23,7 @@ SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
     lengths=st.lists(st.integers(0, 50), max_size=4),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_libsndfile_reads_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory,
     depth: Depth,
@@ -31,18 +31,17 @@ def test_libsndfile_reads_back_what_was_written(
     lengths: list[int],
     seed: int,
 ) -> None:
-    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    path = tmp_path_factory.getbasetemp() / "a.wav"
     layout = WavFormat(44100, channels, depth)
-    noise = np.random.default_rng(seed).uniform(-1, layout.highest, (channels, sum(lengths)))
-    samples = layout.quantise(np.clip(noise, -1, 1)) if noise.size else noise
-    samples = np.minimum(samples, min(layout.highest, 1))
+    noise = np.random.default_rng(seed).uniform(-1.1, 1.1, (channels, sum(lengths)))
+    samples = layout.quantise(np.clip(noise, -1, min(layout.highest, 1)))
     with WavWriter(path, layout) as file:
         for piece in np.split(samples, np.cumsum(lengths)[:-1] if lengths else [], axis=1):
             file.write(piece)
     read, rate = soundfile.read(path, dtype="float64", always_2d=True)
     info = soundfile.info(path)
     assert (rate, info.channels, info.subtype) == (44100, channels, SUBTYPES[depth])
-    assert "should be" not in info.extra_info
+    assert "(should be" not in info.extra_info
     np.testing.assert_array_equal(read.T, samples)
 
 
@@ -77,10 +76,7 @@ def test_the_same_sound_gives_the_same_bytes(tmp_path: Path, loop: Audio) -> Non
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
-def test_beyond_four_gibibytes_the_header_becomes_rf64(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: Audio
-) -> None:
-    monkeypatch.setattr(wav, "LARGEST_RIFF", 0xFFFF_FFFF)
+def test_beyond_four_gibibytes_the_header_becomes_rf64() -> None:
     frames = (1 << 32) // 6
     header = wav._header(WavFormat(44100, 2, "24"), frames)
     riff, size, count, _ = wav.DS64.unpack(header[20:48])
@@ -94,7 +90,6 @@ def test_a_small_rf64_is_read_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: Audio
 ) -> None:
     monkeypatch.setattr(wav, "LARGEST_RIFF", 1000)
-    monkeypatch.setattr(wav, "ALL_ONES", 0xFFFF_FFFF, raising=False)
     write_audio(tmp_path / "a.wav", loop)
     info = soundfile.info(tmp_path / "a.wav")
     assert (info.format, info.frames) == ("RF64", loop.frames)
@@ -114,7 +109,8 @@ def test_depths_are_the_known_ones() -> None:
 def test_looking_for_a_tag_ends_on_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, start: bytes
 ) -> None:
-    path = tmp_path_factory.mktemp("tag") / "a"
+    path = tmp_path_factory.getbasetemp() / "a"
     path.write_bytes(start + struct.pack("<I", len(content)) + b"WAVE" + content)
     with path.open("rb") as file:
-        assert format_tag(file) is None or format_tag is not None
+        tag = format_tag(file)
+    assert tag is None or 0 <= tag <= 0xFFFF

@@ -80,7 +80,9 @@ class IdmModel:
         """
         _refuse_foreign(options)
         heard = listen(self._network, recording, progress)
-        transcription = options.hits or self._transcription(heard, recording, options)
+        transcription = options.hits
+        if transcription is None:
+            transcription = self._transcription(heard, recording, options)
         audible = [hit for hit in transcription.hits if _sounds_in(recording, hit)]
         drums = [drum for drum in DRUMS if any(hit.drum is drum for hit in audible)]
         progress("synthesising", 0.0)

@@ -1,0 +1,100 @@
+"""`drumsep models`: what is installed, on what terms, and how published models get in."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drumsep import weights
+from drumsep.weights import ModelCard
+
+app = typer.Typer(help="List, describe, import and fetch models.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of a model: see drumsep models list")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per model")]
+
+
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List the installed models: name, kind, licence, where they come from."""
+    cards = weights.installed()
+    if as_json:
+        for card in cards:
+            _print_json(card)
+        return
+    rows = [
+        (card.name, card.kind, card.licence, "bundled" if card.bundled else str(card.path.parent))
+        for card in cards
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+@app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """Describe a model: its file, SHA-256, licence and source."""
+    card = weights.find(name)
+    if as_json:
+        _print_json(card)
+        return
+    for field, value in card.to_dict().items():
+        print(f"{field + ':':<9} {value}")
+    _tell_terms(card)
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[
+        Path,
+        typer.Argument(help="IDM checkpoint (.ckpt, or its folder), or LarsNet's folder or zip"),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name to install it by")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a published checkpoint, convert it and install it."""
+    from drumsep import importing
+
+    _report(importing.import_model(path, name), as_json)
+
+
+@app.command()
+def path(
+    name: Annotated[str | None, typer.Argument(help="Name of a model")] = None,
+) -> None:
+    """Print the file of a model, or the folder that imported models go to."""
+    print(weights.find(name).path if name else weights.user_folder())
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Name of a published model, such as idm-official")],
+    as_json: Json = False,
+) -> None:
+    """Download a published model, check its SHA-256 and install it."""
+    from drumsep import fetching
+
+    _report(fetching.fetch(name), as_json)
+
+
+def _report(card: ModelCard, as_json: bool) -> None:
+    """Print what was installed, and on stderr on what terms."""
+    if as_json:
+        _print_json(card)
+    else:
+        print(card.name)
+    print(f"installed {card.name} ({card.kind}): {card.path}", file=sys.stderr)
+    _tell_terms(card)
+
+
+def _tell_terms(card: ModelCard) -> None:
+    terms = "non-commercial use only" if card.non_commercial else ""
+    told = " - ".join(filter(None, (card.licence, terms, card.source)))
+    print(f"licence: {told}", file=sys.stderr)
+
+
+def _print_json(card: ModelCard) -> None:
+    print(json.dumps(card.to_dict(), ensure_ascii=False))
