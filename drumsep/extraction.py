@@ -5,8 +5,9 @@ choose(hits) -> plan -> Collector, fed with stems block by block -> one-shots ->
 What is kept in memory is the planned windows, whose number does not grow with the recording.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -55,8 +56,12 @@ class Window:
     """A stretch of the recording to cut: one stroke until it has ended."""
 
     hit: Hit
-    start: float  # s, `LEAD` before the hit
     stop: float  # s
+
+    @property
+    def start(self) -> float:
+        """Where to begin, in seconds; may lie before the recording."""
+        return self.hit.time - LEAD
 
 
 def choose(transcription: Transcription, names: Sequence[str] = STEMS) -> tuple[Window, ...]:
@@ -97,7 +102,7 @@ def _free_windows(hits: Sequence[Hit], drum: Drum, names: Sequence[str]) -> list
         following = together[at + 1].time - GUARD if at + 1 < len(together) else np.inf
         stop = min(following, hit.time + LONGEST[drum])
         if stop - hit.time >= SHORTEST:
-            windows.append(Window(hit, hit.time - LEAD, stop))
+            windows.append(Window(hit, stop))
     return windows
 
 
@@ -131,7 +136,7 @@ class _Take:
     start: int  # sample of the recording; negative where the window begins before it
     onset: int  # sample of the recording
     sound: Samples  # (channels, time)
-    rest: float = field(default=0.0)  # energy of all other stems while the stroke is judged
+    rest: float = 0.0  # energy of all other stems while the stroke is judged
 
 
 class Collector:
@@ -154,8 +159,8 @@ class Collector:
             self._open.append(self._take(self._waiting.pop()))
         still_open = []
         for take in self._open:
-            _fill(take, self._position, block[take.stem])
-            _judge(take, self._position, mixture - block[take.stem], round(JUDGED * self._rate))
+            self._fill(take, block[take.stem])
+            self._judge(take, block[take.stem], mixture)
             if take.start + take.sound.shape[1] > end:
                 still_open.append(take)
             else:
@@ -165,12 +170,13 @@ class Collector:
 
     def one_shots(self) -> tuple[OneShot, ...]:
         """The cleanest of each drum and velocity layer, with their isolation."""
-        best = sorted(
-            self._finished,
-            key=lambda shot: (shot.drum.position, layer_of(shot.velocity), -_isolation(shot)),
-        )
-        groups = groupby(best, key=lambda shot: (shot.drum, layer_of(shot.velocity)))
-        return tuple(shot for _, group in groups for shot in list(group)[:ROBINS])
+        layers: dict[tuple[int, int], list[OneShot]] = defaultdict(list)
+        # Isolations that agree to 0.1 dB are equally good: then the earlier comes first.
+        for shot in sorted(
+            self._finished, key=lambda shot: (-round(_isolation(shot), 1), shot.time)
+        ):
+            layers[shot.drum.position, layer_of(shot.velocity)].append(shot)
+        return tuple(shot for layer in sorted(layers) for shot in layers[layer][:ROBINS])
 
     def _take(self, window: Window) -> _Take:
         start, stop = round(window.start * self._rate), round(window.stop * self._rate)
@@ -183,47 +189,39 @@ class Collector:
             np.zeros((self._channels, length), np.float32),
         )
 
+    def _fill(self, take: _Take, stem: Samples) -> None:
+        """Copy what of a stem's block (C, n) lies in the window."""
+        first = max(take.start, self._position)
+        last = min(take.start + take.sound.shape[1], self._position + stem.shape[1])
+        if first < last:
+            piece = stem[:, first - self._position : last - self._position]
+            take.sound[:, first - take.start : last - take.start] = piece
+
+    def _judge(self, take: _Take, stem: Samples, mixture: Samples) -> None:
+        """Add the energy of everything else in a block while the stroke is judged."""
+        first = max(take.onset - self._position, 0)
+        last = max(take.onset + round(JUDGED * self._rate) - self._position, first)
+        take.rest += _energy(mixture[:, first:last] - stem[:, first:last])
+
     def _finish(self, take: _Take) -> None:
         shot = _one_shot(take, self._rate)
         if shot is not None:
             self._finished.append(shot)
 
 
-def _fill(take: _Take, position: int, sound: Samples) -> None:
-    """Copy what of a stem's block (C, n) at `position` lies in the window."""
-    first = max(take.start, position)
-    last = min(take.start + take.sound.shape[1], position + sound.shape[1])
-    if first < last:
-        piece = sound[:, first - position : last - position]
-        take.sound[:, first - take.start : last - take.start] = piece
-
-
-def _judge(take: _Take, position: int, others: Samples, length: int) -> None:
-    """Add the energy that a block (C, n) of everything else has while the stroke is judged."""
-    first = max(take.onset - position, 0)
-    last = take.onset + length - position
-    if last > first:
-        take.rest += float(np.square(others[:, first:last], dtype=np.float64).sum())
-
-
 def _one_shot(take: _Take, rate: int) -> OneShot | None:
     """Align, measure, trim and fade a filled window; None where nothing sounds in it."""
-    sound = take.sound
-    loudness = np.abs(sound).max(axis=0, initial=0)
-    if not loudness.any():
-        return None
+    loudness = np.abs(take.sound).max(axis=0, initial=0)
     onset = _onset(loudness, take.onset - take.start, rate)
-    isolation = _isolation_db(take, onset, rate)
     first = max(onset - round(PRE_ROLL * rate), 0)
     audible = np.flatnonzero(loudness > SILENCE * loudness[onset:].max(initial=0))
-    cut = sound[:, first : audible[-1] + 1]
-    if cut.shape[1] < SHORTEST * rate / 2:
+    if not audible.size or audible[-1] - first < SHORTEST * rate / 2:
         return None
-    audio = Audio(np.ascontiguousarray(cut * _fades(cut.shape[1], onset - first, rate)), rate)
-    hit = take.window.hit
-    return OneShot(
-        hit.drum, audio, "extracted", hit.velocity, (take.start + onset) / rate, isolation
-    )
+    cut = take.sound[:, first : audible[-1] + 1]
+    samples = np.ascontiguousarray(cut * _fades(cut.shape[1], onset - first, rate))
+    hit, time = take.window.hit, (take.start + onset) / rate
+    isolation = _isolation_db(take, onset, rate)
+    return OneShot(hit.drum, Audio(samples, rate), "extracted", hit.velocity, time, isolation)
 
 
 def _onset(loudness: NDArray[np.float32], nominal: int, rate: int) -> int:
@@ -242,16 +240,17 @@ def _onset(loudness: NDArray[np.float32], nominal: int, rate: int) -> int:
 
 def _isolation_db(take: _Take, onset: int, rate: int) -> float:
     """A stroke's energy over that of the other stems and of what still rang in its own."""
-    length = round(JUDGED * rate)
+    stroke = take.sound[:, onset : onset + round(JUDGED * rate)]
     before = take.sound[:, : max(take.onset - take.start - round(SEARCH * rate), 0)]
-    stroke = take.sound[:, onset : onset + length]
-    own = float(np.square(stroke, dtype=np.float64).sum())
-    ringing = (
-        float(np.square(before, dtype=np.float64).mean()) * stroke.size if before.size else 0.0
-    )
-    smallest = own * 10 ** (-EXTREME_DB / 10)
+    own = _energy(stroke)
+    ringing = _energy(before) * stroke.size / max(before.size, 1)
+    smallest = max(own * 10 ** (-EXTREME_DB / 10), np.finfo(np.float64).tiny)
     ratio = max(own - ringing, smallest) / max(take.rest + ringing, smallest)
     return max(10 * float(np.log10(ratio)), -EXTREME_DB)
+
+
+def _energy(samples: Samples) -> float:
+    return float(np.square(samples, dtype=np.float64).sum())
 
 
 def _fades(length: int, attack: int, rate: int) -> NDArray[np.float32]:

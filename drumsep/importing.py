@@ -207,8 +207,6 @@ def _read(file: Path, title: str) -> _Checkpoint:
     for name, tensor in state.items():
         if not tensor.isfinite().all():
             raise DrumsepError(f"{title}: tensor {name!r} has values that are not finite")
-        if name.endswith("running_var") and (tensor < 0).any():
-            raise DrumsepError(f"{title}: tensor {name!r} has negative variances")
     return _Checkpoint(title, sha256, state)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_PICKLE = 4 << 20  # bytes; the published ones have 42 kB
+MAX_OPERATIONS = 50_000  # of a pickle, so that it cannot nest too deep; the published have 12,000
 
 STATE_KEYS = ("state_dict", "model_state_dict")  # Lightning's, and that of the LarsNet files
 
@@ -117,8 +118,8 @@ class _Rebuild:
     def __call__(
         self, storage: _Storage | _Inert, offset: int, shape: Any, stride: Any, *_: object
     ) -> _Tensor | _Inert:
-        if isinstance(storage, _Inert):
-            return storage
+        if not isinstance(storage, _Storage):
+            return _Inert()
         return _Tensor(storage, offset, tuple(shape), tuple(stride))
 
 
@@ -145,7 +146,7 @@ class _Unpickler(pickle.Unpickler):
         kind, dtype, key, _location, count = described
         if kind != "storage" or not isinstance(key, str) or not isinstance(count, int):
             raise ValueError("a malformed reference to the values of a tensor")
-        return _Storage(dtype, key, count) if isinstance(dtype, str) else _Inert()
+        return _Storage(dtype, key, count) if dtype in STORAGE_TYPES.values() else _Inert()
 
 
 def _root(archive: ZipFile) -> str:
@@ -179,13 +180,17 @@ def _described(data: bytes) -> dict[str, _Tensor]:
     if not isinstance(state, dict) or not state:
         raise ValueError("its state dict is empty")
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, _Tensor):
-            raise ValueError(f"entry {str(name)[:80]!r} of its state dict is not a plain tensor")
+        if not isinstance(name, str) or not name.isprintable():
+            raise ValueError("a name in its state dict is not printable text")
+        if not isinstance(value, _Tensor):
+            raise ValueError(f"{name!r} in its state dict is not a plain tensor")
     return state
 
 
 def _unpickled(data: bytes) -> Any:
-    for code, argument, _ in pickletools.genops(data):
+    for number, (code, argument, _) in enumerate(pickletools.genops(data)):
+        if number > MAX_OPERATIONS:
+            raise ValueError(f"its pickle has more than {MAX_OPERATIONS} operations")
         if code.name not in OPCODES:
             raise ValueError(f"its pickle has the opcode {code.name}, which PyTorch never writes")
         if code.name == "LONG_BINPUT" and isinstance(argument, int) and argument > len(data):
@@ -193,7 +198,7 @@ def _unpickled(data: bytes) -> Any:
     try:
         return _Unpickler(BytesIO(data)).load()
     except Exception as error:  # a malformed pickle can make any of them
-        raise ValueError(f"malformed pickle: {error}") from error
+        raise ValueError(f"malformed pickle: {error!r}") from error
 
 
 def _values(archive: ZipFile, root: str, name: str, tensor: _Tensor) -> NDArray[Any]:
@@ -203,14 +208,13 @@ def _values(archive: ZipFile, root: str, name: str, tensor: _Tensor) -> NDArray[
     if not whole or len(shape) != len(stride):
         raise ValueError(f"tensor {name!r} has a malformed shape")
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-    values = prod(shape)
-    if values > stored.length or (values and last >= stored.length):
-        raise ValueError(f"tensor {name!r} is larger than the values stored for it")
-    member = f"{root}data/{stored.key}"
-    if member not in archive.NameToInfo:
-        raise ValueError(f"the values of tensor {name!r} are missing")
-    flat = np.frombuffer(archive.read(member), stored.dtype)
+    if not 0 < prod(shape) <= stored.length or last >= stored.length:
+        raise ValueError(f"tensor {name!r} is empty, or larger than the values stored for it")
+    try:
+        flat = np.frombuffer(archive.read(f"{root}data/{stored.key}"), stored.dtype)
+    except KeyError:
+        raise ValueError(f"the values of tensor {name!r} are missing") from None
     if flat.size != stored.length:
         raise ValueError(f"tensor {name!r} has {flat.size} values stored, not {stored.length}")
-    strides = [step * flat.itemsize for step in stride]
+    strides = [step * flat.itemsize * (n > 1) for n, step in zip(shape, stride, strict=True)]
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, strides).copy()

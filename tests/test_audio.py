@@ -94,9 +94,7 @@ def test_not_finite_samples_are_silence_and_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.aiff", "a.w64", "a.au"])
-def test_a_file_cut_short_is_read_as_far_as_it_goes(
-    tmp_path: Path, loop: Audio, name: str
-) -> None:
+def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path: Path, loop: Audio, name: str) -> None:
     path = write(tmp_path / name, loop)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])

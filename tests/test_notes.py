@@ -67,7 +67,7 @@ def test_json_says_what_it_is(tmp_path: Path) -> None:
     [
         "time,drum\n1.5,snare\n0.5,kick\n",
         "\ufeffTime,Drum\r\n0.5,kick\r\n1.5, Snare \r\n",
-        "drum,comment,TIME\nkick,first,0.5\n\n,,\nsnare,\"a, b\",1.5\n",
+        'drum,comment,TIME\nkick,first,0.5\n\n,,\nsnare,"a, b",1.5\n',
         "time,note\n0.5,35\n1.5,40\n",
         "time,drum,note\n0.5,kick,38\n1.5,,38\n",
         "time,drum,velocity\n0.5,kick,\n1.5,snare\n",

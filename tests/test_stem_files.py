@@ -50,9 +50,7 @@ def test_integer_stems_and_residual_add_up_to_the_last_bit(
             span = slice(start, start + size)
             files.write(stems[..., span], mixture[:, span])
     written = read_all(folder, (*NAMES, "residual"))
-    np.testing.assert_array_equal(
-        written.sum(axis=0), WavFormat(44100, 2, depth).quantise(mixture)
-    )
+    np.testing.assert_array_equal(written.sum(axis=0), WavFormat(44100, 2, depth).quantise(mixture))
     if depth >= source_bits:
         np.testing.assert_array_equal(written.sum(axis=0), mixture)
         assert files.error_db == NOTHING_DB

@@ -49,9 +49,7 @@ def test_only_the_drum_that_plays_sounds_and_stems_sum_to_the_mixture(kit: Sampl
 
 
 @pytest.mark.parametrize(("drum", "exponent"), [(Drum.KICK, 1.0), (Drum.SNARE, 1.5)])
-def test_loudness_follows_the_law_of_the_kit(
-    kit: SampledKit, drum: Drum, exponent: float
-) -> None:
+def test_loudness_follows_the_law_of_the_kit(kit: SampledKit, drum: Drum, exponent: float) -> None:
     soft, loud = (np.abs(played(kit, stroke(0.1, drum, v)).mixture).max() for v in (70, 127))
     assert soft / loud == pytest.approx((70 / 127) ** exponent, rel=1e-4)
 

@@ -41,9 +41,8 @@ def info(name: Name, as_json: Json = False) -> None:
     if as_json:
         _print_json(card)
         return
-    for field, value in card.to_dict().items():
+    for field, value in (card.to_dict() | {"licence": _terms(card)}).items():
         print(f"{field + ':':<9} {value}")
-    _tell_terms(card)
 
 
 @app.command("import")
@@ -77,23 +76,21 @@ def fetch(
     """Download a published model, check its SHA-256 and install it."""
     from drumsep import fetching
 
+    print(f"fetching {name}", file=sys.stderr)
     _report(fetching.fetch(name), as_json)
 
 
 def _report(card: ModelCard, as_json: bool) -> None:
-    """Print what was installed, and on stderr on what terms."""
+    """Print what was installed, and on stderr where and on what terms."""
     if as_json:
         _print_json(card)
     else:
         print(card.name)
-    print(f"installed {card.name} ({card.kind}): {card.path}", file=sys.stderr)
-    _tell_terms(card)
+    print(f"installed {card.path}, licence {_terms(card)}: {card.source}", file=sys.stderr)
 
 
-def _tell_terms(card: ModelCard) -> None:
-    terms = "non-commercial use only" if card.non_commercial else ""
-    told = " - ".join(filter(None, (card.licence, terms, card.source)))
-    print(f"licence: {told}", file=sys.stderr)
+def _terms(card: ModelCard) -> str:
+    return f"{card.licence} (non-commercial use only)" if card.non_commercial else card.licence
 
 
 def _print_json(card: ModelCard) -> None:

@@ -32,7 +32,7 @@ def oneshots(
     json: shared.Json = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Write the kit of each recording: WAVs per drum and layer, an SFZ that plays them, kit.json."""
+    """Write the kit of each recording: WAVs per drum and layer, SFZ, and kit.json."""
     from drumsep.cli.running import Run, carry_out
     from drumsep.results import Options
     from drumsep.tasks.choice import ModelChoice

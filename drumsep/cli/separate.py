@@ -7,40 +7,45 @@ import typer
 
 from drumsep.cli import options as shared
 
-Depth = Literal["16", "24", "float"]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that gets one folder per track")]
+Stems = Annotated[
+    Literal["5", "9"], typer.Option(help="5 stems, or 9 drums where the model has them")
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="Exponent of the Wiener filter, 0 < alpha <= 2 [default: the model's]"),
+]
+Mask = Annotated[
+    bool, typer.Option("--mask/--no-mask", help="Without: the model's own output, e.g. synthesis")
+]
+Overlap = Annotated[
+    float, typer.Option(help="Cross-fade the chunks of LarsNet by this fraction, 0 to 0.5")
+]
+Depth = Annotated[
+    Literal["16", "24", "float"], typer.Option(help="Bits of the WAV files; float: 32-bit")
+]
+Residual = Annotated[
+    bool, typer.Option("--residual", help="Also write what no stem claims: stems + it = the input")
+]
 
 
 def separate(
     inputs: shared.Inputs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that gets one folder per track")],
+    out: Out,
     model: shared.Model = "drumsep",
     weights: shared.Weights = None,
     device: shared.Device = "auto",
-    stems: Annotated[
-        str, typer.Option(help="5 stems, or 9 drums where the model has them", metavar="5|9")
-    ] = "5",
-    alpha: Annotated[
-        float | None,
-        typer.Option(help="Exponent of the Wiener filter, 0 < alpha <= 2 [default: the model's]"),
-    ] = None,
-    mask: Annotated[
-        bool,
-        typer.Option("--mask/--no-mask", help="Without: the model's own output, e.g. synthesis"),
-    ] = True,
+    stems: Stems = "5",
+    alpha: Alpha = None,
+    mask: Mask = True,
     adapt: shared.Adapt = None,
-    overlap: Annotated[
-        float,
-        typer.Option(help="Cross-fade the chunks of LarsNet by this fraction, 0 to 0.5"),
-    ] = 0.0,
+    overlap: Overlap = 0.0,
     onsets: shared.Onsets = None,
     threshold: shared.Threshold = None,
     seed: shared.Seed = 0,
     tempo: shared.Tempo = None,
-    depth: Annotated[Depth, typer.Option(help="Bits of the WAV files; float: 32-bit")] = "24",
-    residual: Annotated[
-        bool,
-        typer.Option("--residual", help="Also write what no stem claims: stems + it = the input"),
-    ] = False,
+    depth: Depth = "24",
+    residual: Residual = False,
     jobs: shared.Jobs = 1,
     overwrite: shared.Overwrite = False,
     resume: shared.Resume = False,
@@ -54,8 +59,6 @@ def separate(
     from drumsep.tasks.choice import ModelChoice
     from drumsep.tasks.separate import SeparateTask
 
-    if stems not in ("5", "9"):
-        raise UsageError(f"--stems must be 5 or 9, got {stems}")
     try:
         options = Options(
             stems=9 if stems == "9" else 5,

@@ -95,7 +95,7 @@ class IdmModel:
             transcription=transcription,
             stems=lambda: stems.blocks(self._device),
             kit=lambda: _kit(shots, drums, self.rate),
-            warnings=(f"{late} hits lie after the end of the recording",) if late else (),
+            warnings=(f"hits after the end of the recording: {late}",) if late else (),
         )
 
     def full_kit(self, recording: Recording, options: Options, progress: Progress) -> Kit:

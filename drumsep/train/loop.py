@@ -8,14 +8,14 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 Batch = tuple[Tensor, ...]
@@ -85,8 +85,23 @@ def _batches(trainee: Trainee, options: TrainOptions, first: int) -> Iterator[Ba
             sampler=range(first, options.steps),
             num_workers=options.workers,
             prefetch_factor=6 if options.workers else None,
+            generator=torch.Generator(),  # so that starting workers draws nothing from dropout's
         )
     )
+
+
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int], None]:
+    """An exponential moving average, in place, that follows faster in the first steps."""
+
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: int) -> None:
+        weight = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value.to(average.dtype), weight)
+            else:
+                average.copy_(value)
+
+    return update
 
 
 class Training:
@@ -97,8 +112,9 @@ class Training:
         self.options = options
         self.trainee = trainee
         self.network = trainee.network.to(options.device)
-        moving_average = get_ema_multi_avg_fn(options.average)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.network, multi_avg_fn=moving_average, use_buffers=True)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=_moving_average(options.average), use_buffers=True
+        )
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), options.learning_rate, weight_decay=options.weight_decay
         )

@@ -58,6 +58,8 @@ def count(truth: Sequence[Times], found: Sequence[Times], window: float) -> list
 
 def f_measures(counts: Iterable[Sequence[Counts]]) -> Mapping[str, float]:
     """Onset F of each stem and, under "all", of all together, pooled over recordings."""
-    pooled = [sum(column, Counts()) for column in zip(*counts, strict=True)]
+    pooled = [Counts()] * len(STEMS)
+    for one in counts:
+        pooled = [total + more for total, more in zip(pooled, one, strict=True)]
     scores = {stem: one.f_measure for stem, one in zip(STEMS, pooled, strict=True)}
     return {"all": sum(pooled, Counts()).f_measure, **scores}

@@ -1,5 +1,6 @@
 """Templates of the default model: the mean magnitudes of the loudest hits of acoustic kits."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from drumsep.train.kits import SampledKit, read_kits
 from drumsep.weights import ModelCard, Origin, store
 
 NAME = "templates"
+FREE = ("CC0", "CC-BY-3", "CC-BY-4", "MIT", "Public domain")  # how licences of used kits begin
 LENGTH = int(LAST) * STFT.hop  # samples of a hit that are used
 
 
@@ -44,17 +46,28 @@ def _templates(kit: SampledKit, drum: Drum) -> Iterator[Tensor]:
 
 
 def write_templates(kits_folder: Path, out: Path) -> ModelCard:
-    """Make the templates of all acoustic kits in a folder and store them with their card."""
-    kits = [kit for kit in read_kits(kits_folder, channels=1) if not kit.electronic]
-    state = {NAME: mean_templates(kits).half()}
+    """Make templates of the acoustic kits in a folder that may be used freely; store them.
+
+    Raises:
+        DrumsepError: no such kit has some drum, or `out` cannot be written.
+    """
+    kits = [kit for kit in read_kits(kits_folder, channels=1) if _usable(kit)]
     origin = Origin(
         kind="templates",
-        licence="GPL-3.0-or-later",
-        source=f"mean magnitudes of {len(kits)} kits: {_credits(kits)}",
-        notes="written by drumsep.train.templates",
+        licence="CC-BY-4.0",
+        source=f"drumsep, from the samples of {len(kits)} kits: {_credits(kits)}",
+        notes="made by drumsep.train.templates; see templates.md",
     )
-    return store(out, NAME, state, {}, origin)
+    return store(out, NAME, {NAME: mean_templates(kits).half()}, {"kind": NAME}, origin)
+
+
+def _usable(kit: SampledKit) -> bool:
+    return not kit.electronic and kit.licence.startswith(FREE)
 
 
 def _credits(kits: Sequence[SampledKit]) -> str:
-    return ", ".join(f"{kit.name} ({kit.licence})" for kit in kits)
+    return ", ".join(f"{kit.name} ({kit.licence.partition('(')[0].strip()})" for kit in kits)
+
+
+if __name__ == "__main__":
+    write_templates(*map(Path, sys.argv[1:3]))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +19,10 @@ from drumsep.train.thresholds import WINDOW, f_measures, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.network import Dimensions, Transcriber, to_metadata
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
+from drumsep.weights import ModelCard, Origin, store
+
+NAME = "transcriber"
+LICENCE = "MIT"
 
 FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
 UNCERTAIN = 2  # frames around such a hit that count neither way
@@ -136,13 +139,17 @@ def _with_tone(log_mel: Tensor) -> Tensor:
 
 def train(options: TrainOptions, report: Report = lambda line: None) -> Transcriber:
     """Train a transcriber of the shipped dimensions; see `loop.run`."""
-    clips = Clips(
-        read_kits(options.kits, channels=1), read_grooves(options.grooves), Recipe(), options.seed
-    )
+    clips = training_clips(options, Recipe())
     trainee = TranscriberTrainee(Transcriber(), clips, options.batch, validation_sets(options))
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
     return network
+
+
+def training_clips(options: TrainOptions, recipe: Recipe) -> Clips:
+    """Clips of the training kits and grooves."""
+    kits, grooves = read_kits(options.kits, channels=1), read_grooves(options.grooves)
+    return Clips(kits, grooves, recipe, options.seed)
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
@@ -159,9 +166,14 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
     return sets
 
 
-def write_weights(network: Transcriber, path: Path, licence: str, created_with: str) -> None:
-    """Write a trained network as safetensors, with what `network.from_state` needs beside it."""
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    save_file(state, path, metadata=to_metadata(network, licence, created_with))
+def write_weights(network: Transcriber, kits: Path, out: Path, command: str) -> ModelCard:
+    """Store a trained network as `NAME` in the folder `out`, with a card that credits its data."""
+    credits = ", ".join(f"{kit.name} ({kit.licence})" for kit in read_kits(kits, channels=1))
+    origin = Origin(
+        kind="transcriber",
+        licence=LICENCE,
+        source=f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits}",
+        notes=f"made by: {command}; scores in {NAME}.md",
+    )
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return store(out, NAME, state, to_metadata(network, LICENCE, command), origin)

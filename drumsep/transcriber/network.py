@@ -22,6 +22,7 @@ KIND = "transcriber"
 
 LOUDNESS = 1000.0  # log-mel is log(1 + LOUDNESS * magnitude): linear below -60 dB of full scale
 KERNEL = 3  # frames and bands of every convolution that looks around
+RARE = -4.0  # logit of an onset in a network that has learnt nothing: most frames have none
 RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
 
 
@@ -96,6 +97,7 @@ class Transcriber(nn.Module):
             _Dilated(size.features, 2**depth, size.dropout) for depth in range(size.blocks)
         )
         self.leave = nn.Conv1d(size.features, 2 * len(DRUMS), 1)
+        nn.init.constant_(self.leave.bias[: len(DRUMS)], RARE)  # type: ignore[index]
 
     @property
     def context(self) -> int:

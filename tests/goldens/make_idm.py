@@ -41,7 +41,7 @@ SETTINGS = {
     "alpha2_nine": Options(alpha=2.0, stems=9),
     "direct": Options(mask=False, seed=1),
 }
-WINDOW = slice(2000, 2100)  # samples of the stems that are kept
+WINDOW = slice(2420, 2520)  # samples of the stems that are kept
 FRAMES = slice(None, None, 16)  # frames of the curves that are kept
 
 

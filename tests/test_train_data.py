@@ -1,0 +1,140 @@
+"""Clips: the same from the same seed, stems that add up after every mix, other ways to play."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drumsep.drums import DRUMS, STEMS, Drum
+from drumsep.train import patterns
+from drumsep.train.data import Clips, Recipe
+from drumsep.train.grooves import Groove, Note, read_grooves
+from drumsep.train.kits import RATE, read_kits
+from drumsep.train.mixing import HEAVY, NONE, Strength
+from drumsep.train.validation import read_recordings, rendered
+from tests.train_data import write_grooves, write_kit
+
+EVERYTHING = Strength(
+    any=1, saturation=1, extreme=1, room=1, crushed_room=1, compressor=1, bus_saturation=1,
+    medium=1, residue=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Clips]:
+    folder = tmp_path_factory.mktemp("data")
+    write_kit(folder / "kits", "one")
+    write_kit(folder / "kits", "two", seed=9)
+    write_kit(folder / "kits", "machine", electronic=True, seed=20)
+    kits = read_kits(folder / "kits")
+    grooves = read_grooves(write_grooves(folder / "grooves"))
+
+    def clips(recipe: Recipe, seed: int = 0) -> Clips:
+        return Clips(kits, grooves, replace(recipe, seconds=1.0, channels=2), seed)
+
+    return clips
+
+
+def groove() -> Groove:
+    drums = [DRUMS[place % len(DRUMS)] for place in range(60)]
+    return tuple(Note(0.1 * i, drum, 90, drum.value) for i, drum in enumerate(drums))
+
+
+def test_a_clip_is_its_number_and_seed(make: Callable[..., Clips]) -> None:
+    first, again, other = (make(Recipe(), seed) for seed in (3, 3, 4))
+    assert not np.array_equal(first[1].mixture, first[0].mixture)
+    np.testing.assert_array_equal(first[1].mixture, again[1].mixture)
+    np.testing.assert_array_equal(first[1].rendering.onsets, again[1].rendering.onsets)
+    assert not np.array_equal(first[1].mixture, other[1].mixture)
+
+
+@pytest.mark.parametrize("strength", [NONE, Strength(), HEAVY, EVERYTHING])
+def test_stems_and_residue_add_up_to_a_mixture_with_a_peak_of_one(
+    make: Callable[..., Clips], strength: Strength
+) -> None:
+    clips = make(Recipe(together=False, strength=strength))
+    for number in range(4):
+        mix = clips[number]
+        assert mix.rendering.stems.shape == (len(DRUMS), 2, RATE)
+        total = mix.rendering.stems.sum(axis=0) + mix.residue
+        np.testing.assert_allclose(mix.mixture, total, atol=1e-6)
+        assert np.abs(mix.mixture).max() == pytest.approx(1, abs=1e-4)
+        assert len(mix.prominence) == len(mix.rendering.onsets)
+
+
+def test_without_effects_stems_and_their_sum_are_the_same(make: Callable[..., Clips]) -> None:
+    apart = make(Recipe(together=False, strength=NONE))[0].mixture
+    summed = make(Recipe(together=True, strength=NONE))[0].mixture
+    np.testing.assert_allclose(apart, summed, atol=1e-6)
+
+
+def test_silent_drums_stay_silent_in_every_mix(make: Callable[..., Clips]) -> None:
+    clips = make(Recipe(together=False, overlay=0, playing=0, strength=EVERYTHING))
+    for number in range(4):
+        mix = clips[number]
+        sounding = mix.rendering.stems.any(axis=(1, 2))
+        assert sounding[np.unique(mix.rendering.drums)].all()
+
+
+@pytest.mark.parametrize(("_", "change"), patterns.PLAYING)
+def test_other_ways_to_play_stay_grooves(
+    _: float, change: Callable[[Groove, np.random.Generator], Groove]
+) -> None:
+    for seed in range(5):
+        played = change(groove(), np.random.default_rng(seed))
+        times = [note.time for note in played]
+        assert times == sorted(times)
+        assert all(1 <= note.velocity <= 127 for note in played)
+    assert played == change(groove(), np.random.default_rng(seed))
+
+
+def test_excerpts_count_from_their_start_and_keep_a_lead_in() -> None:
+    cut = patterns.excerpt(groove(), start=3.0, seconds=1.0, stretch=1.0)
+    assert min(note.time for note in cut) >= -patterns.LEAD_IN
+    inside = [note for note in cut if note.time >= 0]
+    assert [note.drum for note in inside] == [note.drum for note in groove()[30:40]]
+    twice = patterns.excerpt(groove(), start=0.0, seconds=12.0, stretch=2.0)
+    assert twice[5].time == pytest.approx(1.0)
+
+
+def test_a_solo_leaves_one_drum() -> None:
+    for seed in range(8):
+        played = patterns.solo(groove(), np.random.default_rng(seed))
+        assert len({note.drum for note in played}) == 1
+
+
+def test_rolls_stay_on_their_drum_and_before_their_stroke() -> None:
+    note = (Note(1.0, Drum.SNARE, 100, "snare"),) * 40
+    played = patterns.add_strokes(note, np.random.default_rng(0))
+    assert len(played) > len(note)
+    assert {one.drum for one in played} == {Drum.SNARE}
+    assert max(one.time for one in played) == 1.0
+
+
+def test_renderings_are_annotated_by_stem(make: Callable[..., Clips]) -> None:
+    clips = make(Recipe())
+    (recording,) = rendered(clips, 1)
+    hits = clips[0].rendering
+    assert sum(len(times) for times in recording.times) == len(hits.onsets)
+    kicks = hits.onsets[hits.drums == Drum.KICK.position] / RATE
+    np.testing.assert_allclose(recording.times[0], np.sort(kicks))
+    assert recording.samples.ndim == 1
+
+
+def test_annotated_recordings_are_read_in_both_layouts(tmp_path: Path) -> None:
+    import soundfile
+
+    sound = np.zeros((RATE, 2))
+    sound[100] = 0.5
+    (tmp_path / "a").mkdir()
+    soundfile.write(tmp_path / "a" / "mixture.wav", sound, RATE)
+    (tmp_path / "a" / "onsets.csv").write_text("time,stem,velocity\n0.2,kick,127\n0.1,kick,64\n")
+    soundfile.write(tmp_path / "b.wav", sound, RATE)
+    (tmp_path / "b.csv").write_text("time,stem\n0.3,toms\n")
+    first, second = read_recordings(tmp_path)
+    assert first.times[0].tolist() == [0.1, 0.2]
+    assert first.velocities[0].tolist() == [64 / 127, 1.0]
+    assert second.times[STEMS.index("toms")].tolist() == [0.3]
+    assert np.abs(second.samples).max() == 1

@@ -1,0 +1,126 @@
+"""The loop learns, keeps the best, stops in time, and goes on as if it had never stopped."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from drumsep.train import transcriber
+from drumsep.train.loop import Batch, TrainOptions, run
+from drumsep.train.validation import Annotated
+from drumsep.transcriber.network import Dimensions, Transcriber
+from tests.train_data import write_grooves, write_kit
+
+TOY = Dimensions(bands=32, channels=4, features=16, blocks=3, dropout=0.1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Toy networks are faster on one thread, and far faster where others compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> TrainOptions:
+    kits = tmp_path / "kits"
+    write_kit(kits, "one")
+    write_kit(kits, "two", seed=9)
+    return TrainOptions(
+        kits=kits,
+        grooves=write_grooves(tmp_path / "grooves"),
+        out=tmp_path / "out",
+        batch=2,
+        learning_rate=1e-2,
+        warm_up=2,
+        workers=0,
+    )
+
+
+def trainee(
+    options: TrainOptions, validation: tuple[Annotated, ...] = ()
+) -> transcriber.TranscriberTrainee:
+    torch.manual_seed(0)
+    clips = transcriber.training_clips(options, transcriber.Recipe(seconds=1.0))
+    return transcriber.TranscriberTrainee(
+        Transcriber(TOY), clips, options.batch, {"some": validation}
+    )
+
+
+def test_a_few_steps_lower_the_loss(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, float]] = []
+    learner = trainee(options)
+    batch = learner.batch(0)
+    monkeypatch.setattr(learner, "batch", lambda number: batch)
+    before = learner.loss(learner.network.eval(), batch)["loss"].item()
+    network = run(learner, replace(options, steps=40), lambda line: lines.append(dict(line)))
+    after = learner.loss(network, batch)["loss"].item()
+    assert after < 0.8 * before
+    assert lines[-1]["step"] == 40
+    assert not network.training
+
+
+def test_resuming_is_going_on(options: TrainOptions) -> None:
+    whole = run(trainee(options), replace(options, steps=4, cool_down=1e-9), no_report)
+    parts = replace(options, out=options.out / "parts", cool_down=1e-9)
+    run(trainee(options), replace(parts, steps=2), no_report)
+    resumed = run(trainee(options), replace(parts, steps=4, resume=True), no_report)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_the_log_and_the_best_are_kept(options: TrainOptions) -> None:
+    run(trainee(options), replace(options, steps=2), no_report)
+    (line,) = (options.out / "log.jsonl").read_text().splitlines()
+    assert {"step", "minutes", "rate", "loss", "score"} <= json.loads(line).keys()
+    best = torch.load(options.out / "best.pt", weights_only=True)
+    Transcriber(TOY).load_state_dict(best["network"])
+
+
+def test_time_is_a_budget(options: TrainOptions) -> None:
+    lines: list[dict[str, float]] = []
+    run(trainee(options), replace(options, minutes=1e-6), lambda line: lines.append(dict(line)))
+    assert lines[-1]["step"] == 1
+
+
+def no_report(_: object) -> None:
+    """Say nothing."""
+
+
+class Line(nn.Module):
+    """y = weight * x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class LineTrainee:
+    """Scores that are best in the middle of training."""
+
+    def __init__(self, scores: list[float]) -> None:
+        self.network: nn.Module = Line()
+        self._scores = iter(scores)
+
+    def batch(self, number: int) -> Batch:
+        return (torch.full((1,), float(number)),)
+
+    def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": (network.weight - 1).square().sum()}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        return {"score": next(self._scores)}
+
+
+def test_the_best_is_not_the_last(options: TrainOptions) -> None:
+    every = replace(options, steps=3, validate_every=0.0)
+    run(LineTrainee([0.1, 0.9, 0.3, 0.2]), every, no_report)
+    assert torch.load(options.out / "best.pt", weights_only=True)["scores"]["score"] == 0.9

@@ -1,0 +1,126 @@
+"""The transcriber network: shapes, blocks, storage; and the law of picking peaks."""
+
+import numpy as np
+import pytest
+import torch
+
+from drumsep.drums import DRUMS, Drum
+from drumsep.errors import DrumsepError
+from drumsep.transcriber.network import Dimensions, Transcriber, from_state, to_metadata
+from drumsep.transcriber.peaks import LEAN, SIDE, pick
+
+TOY = Dimensions(bands=32, channels=4, features=16, blocks=3)
+
+
+@pytest.fixture
+def toy() -> Transcriber:
+    torch.manual_seed(0)
+    return Transcriber(TOY).eval()
+
+
+@pytest.mark.parametrize("samples", [1, 440, 441, 5000])
+def test_frames_are_centred_on_multiples_of_the_hop(toy: Transcriber, samples: int) -> None:
+    log_mel = toy.log_mel(torch.randn(2, samples))
+    assert log_mel.shape == (2, 2, TOY.bands, 1 + samples // TOY.hop)
+    onsets, velocities = toy(log_mel)
+    assert onsets.shape == velocities.shape == (2, len(DRUMS), log_mel.shape[-1])
+
+
+def test_a_click_is_loudest_in_its_frame_and_silence_is_zero(toy: Transcriber) -> None:
+    click = torch.zeros(1, 44100)
+    assert not toy.log_mel(click).any()
+    click[0, 30 * TOY.hop] = 1
+    assert toy.log_mel(click)[0, 1].sum(0).argmax() == 30
+
+
+def test_context_is_what_a_frame_depends_on(toy: Transcriber) -> None:
+    samples = torch.randn(1, 200 * TOY.hop)
+    changed = samples.clone()
+    changed[0, 100 * TOY.hop] += 1
+    with torch.no_grad():
+        before, after = (toy(toy.log_mel(one))[0][0] for one in (samples, changed))
+    touched = torch.nonzero((before != after).any(0)).flatten()
+    assert 100 - toy.context <= touched.min() and touched.max() <= 100 + toy.context
+    assert touched.max() - touched.min() > toy.context
+
+
+def test_every_band_hears_something() -> None:
+    network = Transcriber()
+    for filters in (network.long_filters, network.short_filters):
+        torch.testing.assert_close(filters.sum(1), torch.ones(len(filters)))
+
+
+def test_what_is_stored_comes_back(toy: Transcriber) -> None:
+    toy.thresholds.copy_(torch.linspace(0.1, 0.9, len(DRUMS)))
+    metadata = to_metadata(toy, "CC0-1.0", "a command")
+    state = {name: value.half() if value.is_floating_point() else value
+             for name, value in toy.state_dict().items()}  # fmt: skip
+    again = from_state(state, metadata)
+    assert again.dimensions == TOY
+    torch.testing.assert_close(again.thresholds, toy.thresholds, atol=1e-4, rtol=0)
+    torch.testing.assert_close(again.leave.weight, toy.leave.weight, atol=1e-3, rtol=1e-3)
+    assert not again.training
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "idm"}, {"format": "drumsep-0"}, {"dimensions": '{"x": 1}'}]
+)
+def test_other_weights_are_refused(toy: Transcriber, change: dict[str, str]) -> None:
+    metadata = to_metadata(toy, "CC0-1.0", "a command") | change
+    with pytest.raises(DrumsepError):
+        from_state(toy.state_dict(), metadata)
+
+
+def quiet(frames: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((9, frames), np.float32), np.full((9, frames), 0.5, np.float32)
+
+
+@pytest.mark.parametrize("offset", [-0.45, -0.2, 0.0, 0.3, 0.5])
+def test_picking_reads_the_fraction_that_training_wrote(offset: float) -> None:
+    onsets, velocities = quiet()
+    onsets[2, 49:52] = SIDE - LEAN * offset, 1, SIDE + LEAN * offset
+    found = pick(onsets, velocities, np.full(9, 0.4, np.float32))
+    assert found.frames.tolist() == pytest.approx([50 + offset], abs=1e-6)
+    assert found.drums.tolist() == [2]
+    assert found.confidences.tolist() == [1]
+
+
+def test_hits_thirty_milliseconds_apart_are_two() -> None:
+    onsets, velocities = quiet()
+    onsets[1, [20, 23]] = 0.9
+    found = pick(onsets, velocities, np.full(9, 0.5, np.float32))
+    assert found.frames.round().tolist() == [20, 23]
+
+
+def test_equal_neighbours_are_one_and_edges_count() -> None:
+    onsets, velocities = quiet()
+    onsets[0, [0, 1, 40, 41, 99]] = 0.8
+    found = pick(onsets, velocities, np.full(9, 0.5, np.float32))
+    assert len(found.frames) == 3
+    assert found.frames[0] == 0 and found.frames[-1] == 99
+
+
+def test_each_drum_has_its_threshold() -> None:
+    onsets, velocities = quiet()
+    onsets[:, 10] = 0.5
+    thresholds = np.where(np.arange(9) % 2, 0.6, 0.4).astype(np.float32)
+    found = pick(onsets, velocities, thresholds)
+    hats = {Drum.HIHAT_CLOSED.position, Drum.HIHAT_OPEN.position}
+    assert set(found.drums.tolist()) - hats == {0, 2, 4, 8}
+
+
+def test_a_hat_is_open_or_closed() -> None:
+    onsets, velocities = quiet()
+    onsets[Drum.HIHAT_CLOSED.position, 10] = 0.6
+    onsets[Drum.HIHAT_OPEN.position, 11] = 0.7
+    onsets[Drum.HIHAT_CLOSED.position, 40] = 0.6
+    found = pick(onsets, velocities, np.full(9, 0.5, np.float32))
+    assert found.drums.tolist() == [Drum.HIHAT_OPEN.position, Drum.HIHAT_CLOSED.position]
+
+
+def test_velocities_are_those_at_the_peaks() -> None:
+    onsets, velocities = quiet()
+    onsets[3, 60], velocities[3, 60] = 0.9, 0.8
+    assert pick(onsets, velocities, np.full(9, 0.5, np.float32)).velocities.tolist() == [
+        pytest.approx(0.8)
+    ]
