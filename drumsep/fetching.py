@@ -136,8 +136,8 @@ def _answer(url: str, first: int) -> HTTPResponse:
     try:
         answer: HTTPResponse = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
+        error.close()
         if error.code != NOT_SATISFIABLE or first == 0:
             raise
-        error.close()
         return _answer(url, 0)
     return answer

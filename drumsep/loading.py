@@ -60,6 +60,8 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
     """
     if given is None:
         cards = [weights.find(part) for part in (PARTS if name in COMPOSED else (name,))]
+        if cards[0].kind == "larsnet":  # its notes are the transcriber's
+            cards += [card for card in weights.installed() if card.name == TRANSCRIBER]
         return {card.name: card.sha256 for card in cards}
     if not given.is_file():
         raise DrumsepError(f"{given}: no such file (drumsep models import takes folders)")

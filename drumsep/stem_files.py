@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drumsep.results import Samples
-from drumsep.wav import WavFormat, WavWriter
+from drumsep.wav import Floats, WavFormat, WavWriter
 
 RESIDUAL = "residual"
 TARGET_PEAK = 0.99  # after lowering the gain; leaves room for rounding
@@ -79,27 +79,33 @@ class StemFiles:
             DrumsepError: a file cannot be written.
         """
         target = self.gain * mixture.astype(np.float64)
-        sounds = self._layout.quantise(self.gain * stems.astype(np.float64))
-        left = target - sounds.sum(axis=0)
-        self._mixture_energy += _energy(target)
-        self._stems_error += _energy(left)
+        stored = self._layout.quantise(stems * np.float32(self.gain))
+        total = stored.sum(axis=0, dtype=np.float64)
+        sounds: list[Floats] = list(stored)
         if self._residual:
-            rest = self._rest(target, sounds)
-            sounds = np.concatenate([sounds, rest[np.newaxis]])
-            left = left - rest
-        self._error += _energy(left)
-        self._peaks = np.maximum(self._peaks, np.abs(sounds).max(axis=(1, 2), initial=0))
-        self.clips = self.clips or not self._layout.fits(sounds)
+            sounds.append(self._rest(target, total))
+            self._error += _energy(target - total - sounds[-1])
+        else:
+            self._error += _energy(target - total)
+        self._stems_error += _energy(target - total)
+        self._mixture_energy += _energy(target)
+        self._follow(sounds)
         if not self.clips:
             for writer, sound in zip(self._writers, sounds, strict=True):
                 writer.write(sound)
 
-    def _rest(self, target: NDArray[np.float64], stems: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The residual (C, n): the mixture as it can be stored, less the stems as they are."""
-        total: NDArray[np.float64] = stems.sum(axis=0)
+    def _rest(self, target: NDArray[np.float64], total: NDArray[np.float64]) -> Floats:
+        """The residual (C, n): the mixture as it can be stored, less the sum of the stems."""
         if self._layout.depth == "float":
             return self._layout.quantise(target - total)
         return self._layout.quantise(target) - total
+
+    def _follow(self, sounds: Sequence[Floats]) -> None:
+        """Keep the peaks of a block, and whether all of it can be stored."""
+        for at, sound in enumerate(sounds):
+            low, high = sound.min(initial=0), sound.max(initial=0)
+            self._peaks[at] = max(self._peaks[at], high, -low)
+            self.clips = self.clips or not self._layout.fits(np.array([low, high]))
 
     @property
     def peaks(self) -> Mapping[str, float]:

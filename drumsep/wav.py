@@ -18,6 +18,7 @@ from drumsep.errors import DrumsepError
 from drumsep.results import Audio
 
 Depth = Literal["16", "24", "float"]
+Floats = NDArray[np.float32] | NDArray[np.float64]
 DEPTHS: tuple[Depth, ...] = ("16", "24", "float")
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 0x0001, 0x0003, 0xFFFE  # format tags
@@ -52,27 +53,28 @@ class WavFormat:
         """Largest sample that can be stored."""
         return np.inf if self.depth == "float" else 1 - 2.0 ** (1 - self.bits)
 
-    def fits(self, samples: NDArray[np.floating]) -> bool:
+    def fits(self, samples: Floats) -> bool:
         """Whether samples can be stored without clipping."""
         lowest = -np.inf if self.depth == "float" else -1
         return not samples.size or bool(lowest <= samples.min() and samples.max() <= self.highest)
 
-    def quantise(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The nearest samples that can be stored, of any size, as exact float64."""
+    def quantise(self, samples: Floats) -> Floats:
+        """The nearest samples that can be stored, of any size, exact in the precision given."""
         if self.depth == "float":
-            return samples.astype(np.float32).astype(np.float64)
-        steps = 2.0 ** (self.bits - 1)
-        return np.rint(samples.astype(np.float64) * steps) / steps
+            return samples.astype(np.float32, copy=False)
+        # Steps are powers of two, so that neither product nor quotient rounds.
+        steps = samples.dtype.type(2.0 ** (self.bits - 1))
+        return np.rint(samples * steps) / steps
 
-    def encode(self, samples: NDArray[np.floating]) -> bytes:
+    def encode(self, samples: Floats) -> bytes:
         """Bytes of quantised samples (channels, n), which must lie in [-1, highest]."""
-        frames = samples.T
+        frames = np.ascontiguousarray(samples.T)
         if self.depth == "float":
-            return frames.astype("<f4").tobytes()
-        steps = (frames * 2.0 ** (self.bits - 1)).astype("<i4")
+            return frames.astype("<f4", copy=False).tobytes()
+        steps = (frames * frames.dtype.type(2.0 ** (self.bits - 1))).astype("<i4")
         if self.depth == "16":
             return steps.astype("<i2").tobytes()
-        return np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        return steps.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
 
 
 class WavWriter:
@@ -92,7 +94,7 @@ class WavWriter:
         except OSError as error:
             raise self._failure(error) from None
 
-    def write(self, samples: NDArray[np.floating]) -> None:
+    def write(self, samples: Floats) -> None:
         """Append samples (channels, n) that the format holds exactly."""
         try:
             self._file.write(self._layout.encode(samples))

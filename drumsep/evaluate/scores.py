@@ -49,7 +49,7 @@ def score(truth: Truth, estimate: Estimate, kit: TrueKit | None, groups: Collect
             if "velocity" in groups and truth.velocities:
                 _put(shares[stem], "velocity_r", velocity_correlation(expected, found))
     if kit is not None and "one-shots" in groups:
-        for stem in STEMS:
+        for stem in (stem for stem in STEMS if truth.sounding.get(stem)):
             _put(shares[stem], "one_shot", kit_distance(kit, estimate.kit, stem))
     return shares
 
