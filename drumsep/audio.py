@@ -50,8 +50,8 @@ class AudioFile:
         DrumsepError: missing, empty, not audio, no samples, or a format that is not safe to read.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path | str):
+        self.path = path = Path(path)
         _check_readable(path)
         with _opened(path) as file:
             _check_header(path, file)

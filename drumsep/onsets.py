@@ -57,7 +57,7 @@ def transcribe(
     envelopes = _Envelopes(hop)
     for block in stems:
         envelopes.hear(block)
-    rises, levels = envelopes.finished()
+    rises, levels = envelopes.so_far()
     strengths = rises / max(float(rises.max(initial=0.0)), 1e-9)
     hits: list[Hit] = []
     for stem, strength, level in zip(STEMS, strengths, levels, strict=True):
@@ -89,14 +89,6 @@ class _Envelopes:
     def hear(self, block: Samples) -> None:
         """Take in the next (5, n) samples."""
         self.samples += block.shape[-1]
-        self._measure(block)
-
-    def finished(self) -> tuple[Envelope, Envelope]:
-        """Rises and levels (5, T) of all that was heard, T = 1 + samples // hop."""
-        self._measure(np.zeros((len(STEMS), WINDOW // 2), np.float32))
-        return np.concatenate(self._rises, axis=1), np.concatenate(self._levels, axis=1)
-
-    def _measure(self, block: Samples) -> None:
         held = np.concatenate([self._held, block], axis=-1)
         count = max((held.shape[-1] - WINDOW) // self._hop + 1, 0)
         self._held = held[:, count * self._hop :]
@@ -111,6 +103,13 @@ class _Envelopes:
         self._rises.append((rises * shares).mean(axis=-1))
         self._levels.append(np.sqrt(powers.sum(axis=-1)))
 
+    def so_far(self) -> tuple[Envelope, Envelope]:
+        """Rises and levels (5, T) of all frames that were heard whole.
+
+        Frames over the end are left out: sound that is cut off there would rise in all bands.
+        """
+        return np.concatenate(self._rises, axis=1), np.concatenate(self._levels, axis=1)
+
 
 def _band_powers(frames: Samples) -> Envelope:
     """Powers (..., bands) of frames (..., WINDOW); a sine of amplitude 1 has about 1."""
@@ -121,7 +120,9 @@ def _band_powers(frames: Samples) -> Envelope:
 
 def _peaks(strength: Envelope, threshold: float) -> NDArray[np.int64]:
     """Frames of the onsets of one stem."""
-    from librosa.util import peak_pick
+    if not strength.any():
+        return np.zeros(0, np.int64)
+    from librosa.util import peak_pick  # librosa takes a second to import
 
     frames: NDArray[np.int64] = peak_pick(
         strength,

@@ -82,13 +82,13 @@ class StemFiles:
         stored = self._layout.quantise(stems * np.float32(self.gain))
         total = stored.sum(axis=0, dtype=np.float64)
         sounds: list[Floats] = list(stored)
+        left = target - total
+        self._mixture_energy += _energy(target)
+        self._stems_error += _energy(left)
         if self._residual:
             sounds.append(self._rest(target, total))
-            self._error += _energy(target - total - sounds[-1])
-        else:
-            self._error += _energy(target - total)
-        self._stems_error += _energy(target - total)
-        self._mixture_energy += _energy(target)
+            left -= sounds[-1]
+        self._error += _energy(left)
         self._follow(sounds)
         if not self.clips:
             for writer, sound in zip(self._writers, sounds, strict=True):

@@ -58,20 +58,22 @@ class WavFormat:
         lowest = -np.inf if self.depth == "float" else -1
         return not samples.size or bool(lowest <= samples.min() and samples.max() <= self.highest)
 
+    @property
+    def _steps(self) -> np.float32:
+        """Steps of an integer sample in 1.0: a power of two, by which no product is rounded."""
+        return np.float32(2.0 ** (self.bits - 1))
+
     def quantise(self, samples: Floats) -> Floats:
         """The nearest samples that can be stored, of any size, exact in the precision given."""
         if self.depth == "float":
             return samples.astype(np.float32, copy=False)
-        # Steps are powers of two, so that neither product nor quotient rounds.
-        steps = samples.dtype.type(2.0 ** (self.bits - 1))
-        return np.rint(samples * steps) / steps
+        return np.rint(samples * self._steps) / self._steps
 
     def encode(self, samples: Floats) -> bytes:
         """Bytes of quantised samples (channels, n), which must lie in [-1, highest]."""
-        frames = np.ascontiguousarray(samples.T)
         if self.depth == "float":
-            return frames.astype("<f4", copy=False).tobytes()
-        steps = (frames * frames.dtype.type(2.0 ** (self.bits - 1))).astype("<i4")
+            return samples.T.astype("<f4").tobytes()
+        steps: NDArray[np.int32] = (samples.T * self._steps).astype("<i4", order="C")
         if self.depth == "16":
             return steps.astype("<i2").tobytes()
         return steps.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()

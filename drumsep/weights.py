@@ -55,7 +55,7 @@ class ModelCard(Origin):
 
     def to_dict(self) -> dict[str, str | bool]:
         """The card as plain values, for JSON."""
-        return asdict(self) | {"path": str(self.path)}
+        return {"name": self.name} | asdict(self) | {"path": str(self.path)}
 
 
 def user_folder() -> Path:

@@ -36,7 +36,9 @@ def test_list_prints_a_row_or_an_object_per_model(
     weights.store(user, "bought", STATE, {}, NON_COMMERCIAL)
     weights.store(tmp_path / "bundled", "ours", STATE, {}, FREE)
     assert run(["models", "list"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    printed = capsys.readouterr()
+    assert "--model takes: drumsep, bought, ours, " in printed.err
+    assert printed.out.splitlines() == [
         f"bought  larsnet  CC-BY-NC-4.0  {user}",
         "ours    idm      CC0-1.0       bundled",
     ]
@@ -97,6 +99,7 @@ def test_failures_are_one_line_and_exit_with_one(
         assert "Traceback" not in printed.err
     assert not user.exists()
     assert run(["models", "import"]) == 2
+    assert run(["models", "import", str(tmp_path / "song.wav"), "--name", "drumsep"]) == 2
     assert run(["models", "delete", "x"]) == 2
 
 

@@ -19,7 +19,10 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> SampledKit:
     return read_kit(write_kit(tmp_path_factory.mktemp("kits"), "one"))
 
 
-def voices(kit: SampledKit, timbre: Timbre = Timbre()) -> dict[Drum, Voice]:
+PLAIN = Timbre()
+
+
+def voices(kit: SampledKit, timbre: Timbre = PLAIN) -> dict[Drum, Voice]:
     return {drum: Voice((kit,), (timbre,)) for drum in DRUMS}
 
 

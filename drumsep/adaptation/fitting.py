@@ -9,6 +9,7 @@ Letters: K drums, L lags, N hits, T frames; the last axis, X, is every bin of ev
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -100,18 +101,23 @@ class Problem:
         ratio = self._ratio(fit, self.hearing.activations(fit.strengths))
         raised = self.hearing.of_hits(spectra @ ratio.T)
         told = self.hearing.of_hits(spectra.sum(1, keepdim=True))
-        pull = self.pull.strengths * self.hearing.of_hits(self._first_sums())
+        pull = self.pull.strengths * self._first_told
         strengths = fit.strengths * raised + pull * self.start.strengths
         return replace(fit, strengths=_where_heard(told + pull, strengths, fit.strengths))
 
     def _ratio(self, fit: Fit, activations: Tensor) -> Tensor:
         """Magnitudes over model, (T, X)."""
-        floor = (FLOOR * self.magnitudes.max()).clamp_min(TINY)
-        return self.magnitudes / (activations.T @ fit.templates.flatten(0, 1) + floor)
+        model = activations.T @ fit.templates.flatten(0, 1)
+        return torch.div(self.magnitudes, model.add_(self._floor), out=model)
 
-    def _first_sums(self) -> Tensor:
-        """Sums of the spectra of the first templates, (K * L, 1)."""
-        return self.start.templates.sum(2).view(-1, 1)
+    @cached_property
+    def _floor(self) -> Tensor:
+        return (FLOOR * self.magnitudes.max()).clamp_min(TINY)
+
+    @cached_property
+    def _first_told(self) -> Tensor:
+        """What each hit sounds like at strength one with the first templates, summed: (N,)."""
+        return self.hearing.of_hits(self.start.templates.sum(2).view(-1, 1))
 
 
 def _where_heard(told: Tensor, updated: Tensor, before: Tensor) -> Tensor:

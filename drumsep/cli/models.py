@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drumsep import weights
+from drumsep.errors import UsageError
 from drumsep.weights import ModelCard
 
 app = typer.Typer(help="List, describe, import and fetch models.", no_args_is_help=True)
@@ -18,12 +19,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per mo
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the installed models: name, kind, licence, where they come from."""
+    """List the installed models, and the names that --model takes."""
     cards = weights.installed()
     if as_json:
         for card in cards:
             _print_json(card)
         return
+    from drumsep.loading import installed_models
+
     rows = [
         (card.name, card.kind, card.licence, "bundled" if card.bundled else str(card.path.parent))
         for card in cards
@@ -32,6 +35,7 @@ def list_models(as_json: Json = False) -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+    print(f"--model takes: {', '.join(installed_models())}", file=sys.stderr)
 
 
 @app.command()
@@ -56,7 +60,10 @@ def import_model(
 ) -> None:
     """Check a published checkpoint, convert it and install it."""
     from drumsep import importing
+    from drumsep.loading import COMPOSED
 
+    if name in COMPOSED:
+        raise UsageError(f"--name {name}: a model of drumsep's own is called so")
     _report(importing.import_model(path, name), as_json)
 
 
@@ -64,7 +71,7 @@ def import_model(
 def path(
     name: Annotated[str | None, typer.Argument(help="Name of a model")] = None,
 ) -> None:
-    """Print the file of a model, or the folder that imported models go to."""
+    """Print the file of a model, or the folder of imported ones."""
     print(weights.find(name).path if name else weights.user_folder())
 
 

@@ -12,12 +12,14 @@ import numpy as np
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.train.grooves import Groove
 from drumsep.train.kits import SampledKit
-from drumsep.train.mixing import Mix, Strength, mix
+from drumsep.train.mixing import NONE, PAPER, Mix, Strength, mix
 from drumsep.train.patterns import excerpt, play_differently
 from drumsep.train.render import Timbre, Voice, render
 
 SLOWEST, FASTEST = 1.25, 0.8  # factors of duration
 SLIGHTEST_DAMPING, STRONGEST_DAMPING = 0.5, 30.0  # 1/s
+SOFTEST_ATTACK, HARDEST_ATTACK = 0.35, 2.0  # amplitude against the rest of the hit
+SWAPPED = 0.6  # share of stems that another kit plays, where kits are swapped
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Recipe:
     seconds: float = 4.0
     channels: int = 1
     together: bool = True  # one stem, the sum of all, as the transcriber needs no more
+    plain: float = 0.0  # probability that nothing below happens
     electronic: float = 0.12  # probability that the first kit is a drum machine
-    kit_swap: float = 0.6  # probability that stems come from different kits
+    kit_swap: float = 0.5  # probability that stems come from different kits
     doubling: float = 0.15  # probability, per drum, of two kits at once
     pitch: float = 0.6  # probability, per drum
     semitones: float = 4.0  # at most
@@ -36,9 +39,37 @@ class Recipe:
     tone_spread: float = 5.0  # dB, standard deviation of each of its points
     damping: float = 0.3  # probability, per drum
     attack: float = 0.5  # probability, per drum
-    playing: float = 0.8  # probability that the groove is played differently
+    playing: float = 0.65  # probability that the groove is played differently
     overlay: float = 0.06  # probability of a second groove on top
+    unrelated: float = 0.03  # probability that every stem plays a groove of its own
     strength: Strength = Strength()
+
+    def plainly(self) -> "Recipe":
+        """The same without any change to grooves and sounds."""
+        chances = ("electronic", "kit_swap", "doubling", "pitch", "tone", "damping", "attack")
+        never = dict.fromkeys((*chances, "playing", "overlay", "unrelated"), 0.0)
+        return replace(self, strength=NONE, **never)  # type: ignore[arg-type]
+
+
+# LarsNet's training clips, section 4 of the paper. Its probabilities are per stem, ours per drum,
+# and pitch shifts are not rounded to semitones.
+PAPER_RECIPE = Recipe(
+    channels=2,
+    together=False,
+    plain=0.5,
+    electronic=0.0,
+    kit_swap=0.5,
+    doubling=0.3,
+    pitch=0.3,
+    semitones=3.0,
+    tone=0.0,
+    damping=0.0,
+    attack=0.0,
+    playing=0.0,
+    overlay=0.0,
+    unrelated=0.0,
+    strength=PAPER,
+)
 
 
 class Clips:
@@ -63,62 +94,86 @@ class Clips:
         ]
 
     def __getitem__(self, number: int) -> Mix:
+        return self.rendered(number)[1]
+
+    def rendered(self, number: int) -> tuple[SampledKit, Mix]:
+        """Clip `number` and the kit that plays it, but for stems that were swapped."""
         rng = np.random.default_rng((self._seed, number))
         recipe = self._recipe
-        notes = self._notes(rng)
-        voices = self._voices(rng)
-        rendering = render(notes, voices, recipe.seconds, rng, channels=recipe.channels)
-        return mix(rendering, recipe.strength, rng, together=recipe.together)
+        if rng.random() < recipe.plain:
+            recipe = recipe.plainly()
+        notes = self._notes(recipe, rng)
+        kit = self._usual_kit(recipe, rng)
+        rendering = render(
+            notes, self._voices(kit, recipe, rng), recipe.seconds, rng, channels=recipe.channels
+        )
+        return kit, mix(rendering, recipe.strength, rng, together=recipe.together)
 
-    def _notes(self, rng: np.random.Generator) -> Groove:
-        notes = self._excerpt(rng)
-        if rng.random() < self._recipe.overlay:
-            both = (*notes, *self._excerpt(rng))
-            notes = tuple(sorted(both, key=lambda note: (note.time, note.drum.position)))
-        if rng.random() < self._recipe.playing:
+    def _notes(self, recipe: Recipe, rng: np.random.Generator) -> Groove:
+        notes = self._excerpt(recipe, rng)
+        if rng.random() < recipe.overlay:
+            notes = _together((*notes, *self._excerpt(recipe, rng)))
+        if rng.random() < recipe.unrelated:
+            others = (self._excerpt(recipe, rng) for _ in STEMS)
+            pairs = zip(STEMS, others, strict=True)
+            notes = _together(
+                tuple(note for stem, other in pairs for note in other if note.drum.stem == stem)
+            )
+        if rng.random() < recipe.playing:
             notes = play_differently(notes, rng)
         return notes
 
-    def _excerpt(self, rng: np.random.Generator) -> Groove:
+    def _excerpt(self, recipe: Recipe, rng: np.random.Generator) -> Groove:
         groove = self._grooves[rng.choice(len(self._grooves), p=self._chances)]
         stretch = rng.uniform(FASTEST, SLOWEST)
-        latest = groove[-1].time * stretch - self._recipe.seconds / 2
-        return excerpt(groove, rng.uniform(-0.3, max(latest, 0.1)), self._recipe.seconds, stretch)
+        latest = groove[-1].time * stretch - recipe.seconds / 2
+        return excerpt(groove, rng.uniform(-0.3, max(latest, 0.1)), recipe.seconds, stretch)
 
-    def _voices(self, rng: np.random.Generator) -> Mapping[Drum, Voice]:
-        by_machine = self._machines and rng.random() < self._recipe.electronic
-        usual = _any(self._machines if by_machine or not self._whole else self._whole, rng)
-        swap = rng.random() < self._recipe.kit_swap
+    def _usual_kit(self, recipe: Recipe, rng: np.random.Generator) -> SampledKit:
+        by_machine = self._machines and rng.random() < recipe.electronic
+        return _any(self._machines if by_machine or not self._whole else self._whole, rng)
+
+    def _voices(
+        self, usual: SampledKit, recipe: Recipe, rng: np.random.Generator
+    ) -> Mapping[Drum, Voice]:
+        swap = rng.random() < recipe.kit_swap
         kits = {}
         for stem in STEMS:
-            own = usual.has(stem) and not (swap and rng.random() < 0.6)
+            own = usual.has(stem) and not (swap and rng.random() < SWAPPED)
             kits[stem] = usual if own else self._kit_with(stem, rng)
-        curve = rng.uniform(0.7, 1.3)
-        return {drum: self._voice(kits[drum.stem], drum, curve, rng) for drum in DRUMS}
+        curve = rng.uniform(0.7, 1.3) if recipe.playing else 1.0
+        return {drum: self._voice(kits[drum.stem], drum, curve, recipe, rng) for drum in DRUMS}
 
     def _kit_with(self, stem: str, rng: np.random.Generator) -> SampledKit:
         return _any([kit for kit in self._kits if kit.has(stem)], rng)
 
-    def _voice(self, kit: SampledKit, drum: Drum, curve: float, rng: np.random.Generator) -> Voice:
+    def _voice(
+        self, kit: SampledKit, drum: Drum, curve: float, recipe: Recipe, rng: np.random.Generator
+    ) -> Voice:
         kits: tuple[SampledKit, ...] = (kit,)
-        if rng.random() < self._recipe.doubling:
+        if rng.random() < recipe.doubling:
             kits = (kit, self._kit_with(drum.stem, rng))
-        return Voice(kits, tuple(self._timbre(rng) for _ in kits), curve)
+        return Voice(kits, tuple(_timbre(recipe, rng) for _ in kits), curve)
 
-    def _timbre(self, rng: np.random.Generator) -> Timbre:
-        limit = self._recipe.semitones
-        timbre = Timbre()
-        if rng.random() < self._recipe.pitch:
-            timbre = replace(timbre, semitones=rng.uniform(-limit, limit))
-        if rng.random() < self._recipe.tone:
-            points = rng.normal(0, self._recipe.tone_spread, rng.integers(4, 11))
-            timbre = replace(timbre, tone=tuple(points))
-        if rng.random() < self._recipe.damping:
-            damping = rng.uniform(np.log(SLIGHTEST_DAMPING), np.log(STRONGEST_DAMPING))
-            timbre = replace(timbre, damping=float(np.exp(damping)))
-        if rng.random() < self._recipe.attack:
-            timbre = replace(timbre, attack=float(np.exp(rng.uniform(np.log(0.35), np.log(2)))))
-        return timbre
+
+def _timbre(recipe: Recipe, rng: np.random.Generator) -> Timbre:
+    timbre = Timbre()
+    if rng.random() < recipe.pitch:
+        timbre = replace(timbre, semitones=rng.uniform(-recipe.semitones, recipe.semitones))
+    if rng.random() < recipe.tone:
+        points = rng.normal(0, recipe.tone_spread, rng.integers(4, 11))
+        timbre = replace(timbre, tone=tuple(points))
+    if rng.random() < recipe.damping:
+        damping = rng.uniform(np.log(SLIGHTEST_DAMPING), np.log(STRONGEST_DAMPING))
+        timbre = replace(timbre, damping=float(np.exp(damping)))
+    if rng.random() < recipe.attack:
+        attack = rng.uniform(np.log(SOFTEST_ATTACK), np.log(HARDEST_ATTACK))
+        timbre = replace(timbre, attack=float(np.exp(attack)))
+    return timbre
+
+
+def _together(notes: Groove) -> Groove:
+    return tuple(sorted(notes, key=lambda note: (note.time, note.drum.position)))
 
 
 def _any(kits: list[SampledKit], rng: np.random.Generator) -> SampledKit:

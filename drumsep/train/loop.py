@@ -8,7 +8,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,10 +90,13 @@ def _batches(trainee: Trainee, options: TrainOptions, first: int) -> Iterator[Ba
     )
 
 
-def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An exponential moving average, in place, that follows faster in the first steps."""
 
-    def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: int) -> None:
+    def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
         weight = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
         for average, value in zip(averages, values, strict=True):
             if average.is_floating_point():

@@ -27,12 +27,15 @@ LONGEST_TAIL = 1.2  # s of reverberation
 class Strength:
     """How often, and how much, a mix departs from the plain sum; the defaults are for training."""
 
-    any: float = 0.92  # probability that anything is done
+    any: float = 0.75  # probability that anything is done
     equaliser: float = 3.0  # dB, standard deviation of each point, for the whole recording
     saturation: float = 0.2  # probability, per drum
-    stem_spread: float = 4.0  # dB, standard deviation of the level of a stem
+    remix: float = 0.1  # probability that all stems get a gain of 0.1 to 1
+    channel_swap: float = 0.3  # probability, per drum
+    panning: float = 0.3  # probability, per drum
+    stem_spread: float = 3.0  # dB, standard deviation of the level of a stem
     drum_spread: float = 3.0  # dB, of a drum within its stem
-    extreme: float = 0.12  # probability that one stem is moved 8 to 18 dB
+    extreme: float = 0.1  # probability that one stem is moved 8 to 18 dB
     room: float = 0.6  # probability
     loudest_room: float = 3.0  # dB, energy of the reverberation against the direct sound
     crushed_room: float = 0.35  # probability that the room is compressed hard
@@ -44,9 +47,26 @@ class Strength:
 
 
 NONE = Strength(any=0.0)
+PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a matter of `data`
+    any=1.0,
+    saturation=0.3,
+    remix=0.3,
+    channel_swap=0.5,
+    panning=0.0,
+    equaliser=0.0,
+    stem_spread=0.0,
+    drum_spread=0.0,
+    extreme=0.0,
+    room=0.0,
+    compressor=0.0,
+    bus_saturation=0.0,
+    medium=0.0,
+    residue=0.0,
+)
 HEAVY = Strength(
     any=1.0,
     equaliser=5.0,
+    stem_spread=4.0,
     room=0.9,
     compressor=0.8,
     bus_saturation=0.7,
@@ -82,7 +102,8 @@ def mix(
     residue = np.zeros_like(stems[0])
     if rng.random() < strength.any:
         gains = _gains(strength, rng)
-        stems = _room_and_tone(stems * gains[:, None, None], strength, rng, together=together)
+        stems = _placed(stems * gains[:, None, None], strength, rng)
+        stems = _room_and_tone(stems, strength, rng, together=together)
         stems = _bus(_to_peak(stems), strength, rng)
         if rng.random() < strength.residue:
             residue = _residue(_to_peak(stems).sum(axis=0), strength, rng)
@@ -113,6 +134,8 @@ def _gains(strength: Strength, rng: np.random.Generator) -> Audio:
     of_stem = rng.normal(0, strength.stem_spread, len(STEMS))
     if rng.random() < strength.extreme:
         of_stem[rng.integers(len(STEMS))] += rng.choice([-1, -1, 1]) * rng.uniform(8, 18)
+    if rng.random() < strength.remix:
+        of_stem += 20 * np.log10(rng.uniform(0.1, 1, len(STEMS)))
     of_drum = rng.normal(0, strength.drum_spread, len(DRUMS))
     levels = [of_stem[drum.stem_index] + of_drum[drum.position] for drum in DRUMS]
     return np.array([decibels(level) for level in levels], np.float32)
@@ -121,6 +144,20 @@ def _gains(strength: Strength, rng: np.random.Generator) -> Audio:
 def _to_peak(stems: Audio) -> Audio:
     """Stems (9, C, N) scaled so that their sum has a peak of 1; silence stays."""
     return stems / np.float32(max(np.abs(stems.sum(axis=0)).max(), augment.EPSILON))
+
+
+def _placed(stems: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
+    """Stems (9, C, N) with drums moved to other sides; only stereo has sides."""
+    if stems.shape[1] != 2:
+        return stems
+    moved = []
+    for stem in stems:
+        if rng.random() < strength.channel_swap:
+            stem = augment.swap_channels(stem)
+        if rng.random() < strength.panning:
+            stem = augment.pan(stem, rng.uniform(-1, 1))
+        moved.append(stem)
+    return np.stack(moved)
 
 
 def _room_and_tone(
@@ -152,7 +189,8 @@ def _driven(stem: Audio, strength: Strength, rng: np.random.Generator) -> Audio:
     if rng.random() >= strength.saturation or not stem.any():
         return stem
     peak = np.abs(stem).max()
-    return augment.saturate(stem / peak, rng.uniform(1, 5)) * peak
+    driven: Audio = augment.saturate(stem / peak, rng.uniform(1, 5)) * peak
+    return driven
 
 
 def _tone(size: int, strength: Strength, rng: np.random.Generator) -> Audio:

@@ -78,14 +78,14 @@ def add_fills(notes: Groove, rng: np.random.Generator) -> Groove:
 
 
 def add_strokes(notes: Groove, rng: np.random.Generator) -> Groove:
-    """Flams and rolls: soft strokes 12 to 70 ms before some notes of snare, toms, kick and hat."""
+    """Flams and rolls: soft strokes 25 to 80 ms before some notes of snare, toms, kick and hat."""
     rate = rng.uniform(0.02, 0.15)
     played: list[Note] = []
     for note in notes:
         played.append(note)
         if note.drum in CYMBALS or rng.random() > rate:
             continue
-        gap = rng.uniform(0.012, 0.07)
+        gap = rng.uniform(0.025, 0.08)
         strokes = 1 if rng.random() < 0.6 else int(rng.integers(2, 7))
         for stroke in range(1, strokes + 1):
             loudness = rng.uniform(0.3, 0.95)
@@ -147,9 +147,9 @@ def bend_velocities(notes: Groove, rng: np.random.Generator) -> Groove:
 
 # What may happen to an excerpt and how often, in this order.
 PLAYING: tuple[tuple[float, Callable[[Groove, np.random.Generator], Groove]], ...] = (
-    (0.35, move_drums),
-    (0.35, add_fills),
-    (0.25, add_strokes),
+    (0.30, move_drums),
+    (0.30, add_fills),
+    (0.15, add_strokes),
     (0.20, drop_drums),
     (0.07, solo),
     (0.08, thin),

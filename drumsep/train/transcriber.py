@@ -175,5 +175,5 @@ def write_weights(network: Transcriber, kits: Path, out: Path, command: str) -> 
         source=f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits}",
         notes=f"made by: {command}; scores in {NAME}.md",
     )
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     return store(out, NAME, state, to_metadata(network, LICENCE, command), origin)
