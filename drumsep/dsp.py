@@ -41,17 +41,13 @@ class Stft:
         return self.padded_length(samples) // self.hop + 1
 
     def spectrum(self, padded: Tensor) -> Tensor:
-        """Transform (..., n_fft + (K - 1) * hop) samples, already padded, into (..., F, K)."""
-        flat = padded.reshape(-1, padded.shape[-1])
-        spectrum = torch.stft(
-            flat,
-            self.n_fft,
-            self.hop,
-            window=self.window(padded),
-            center=False,
-            return_complex=True,
-        )
-        return spectrum.reshape(*padded.shape[:-1], *spectrum.shape[-2:])
+        """Transform (..., n_fft + (K - 1) * hop) samples, already padded, into (..., F, K).
+
+        In memory frames lie one after the other, as the inverse wants them: a third of the time of
+        masking went into turning them round.
+        """
+        frames = padded.unfold(-1, self.n_fft, self.hop) * self.window(padded)
+        return torch.fft.rfft(frames).transpose(-1, -2)
 
     def overlap_add(self, spectrum: Tensor) -> Tensor:
         """Windowed inverse of (..., F, K), summed: (..., n_fft + (K - 1) * hop), not normalised."""
@@ -72,6 +68,14 @@ class Stft:
         for shift in range(overlap):
             total[..., shift : shift + count, :] += parts[..., shift, :]
         return total.flatten(-2)
+
+
+def masked(spectrum: Tensor, masks: Tensor) -> Tensor:
+    """Complex spectrum (C, F, T) times real masks (K, C or 1, F, T): complex (K, C, F, T).
+
+    As two real products; a product of complex and real would first make the masks complex.
+    """
+    return torch.view_as_complex(torch.view_as_real(spectrum) * masks.unsqueeze(-1))
 
 
 def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumsep.dsp import Stft
+from drumsep.dsp import Stft, masked
 from drumsep.results import Samples, Source
 
 
@@ -59,7 +59,7 @@ def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
         masks = masker.masks(spectrum, start)
         count = masks.shape[-1]
         last = start + count == stft.frames(recording.frames)
-        summed = stft.overlap_add(masks * spectrum[..., :count])
+        summed = stft.overlap_add(masked(spectrum[..., :count], masks))
         energy = stft.window_energy(count, summed)
         if tail is not None:
             overlap = tail[0].shape[-1]

@@ -32,7 +32,7 @@ curves = st.lists(st.integers(0, 8), min_size=1, max_size=120).map(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(curve=curves, margin=st.sampled_from([0.0, 0.1, 0.21, 0.5]))
 def test_peaks_are_those_of_the_definition(curve: np.ndarray, margin: float) -> None:
     assert pick_peaks(curve, FRAME_RATE, margin).tolist() == peaks_one_by_one(curve, margin)

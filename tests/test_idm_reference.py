@@ -99,7 +99,7 @@ def test_the_published_network_has_the_default_dimensions(network: Idm) -> None:
     assert network.dimensions == Dimensions()
     learned = sum(parameter.numel() for parameter in network.parameters())
     assert learned == 541_938
-    torch.testing.assert_close(network.mel_filters, mel_filters(Dimensions()), atol=3e-5, rtol=0)
+    torch.testing.assert_close(network.mel_filters, mel_filters(Dimensions()), atol=1.1e-5, rtol=0)
 
 
 @torch.inference_mode()
@@ -174,11 +174,14 @@ def test_conditioning(network: Idm, goldens: Goldens) -> None:
 
 @torch.inference_mode()
 def test_one_shots(network: Idm, goldens: Goldens) -> None:
+    """The loudest, whose peak is everyone's measure, and three that differ most in character."""
+    loudest = DRUMS[TO_THEIRS[int(goldens["tcn_out_class_absmax"].argmax())]]
+    drums = sorted({loudest, Drum.KICK, Drum.HIHAT_OPEN, Drum.CRASH})
     kit = torch.from_numpy(goldens["kit_embedding"])[None]
     noise = torch.from_numpy(goldens["noise"][TO_OURS])[None]
-    one_shots = network.synthesis(kit, noise, DRUMS)[0].numpy()
-    for drum, track in NINE.items():
-        assert decibels(one_shots[drum.position], goldens["oneshots"][track]) > 90
+    one_shots = network.synthesis(kit, noise, drums)[0].numpy()
+    for drum, one_shot in zip(drums, one_shots, strict=True):
+        assert decibels(one_shot, goldens["oneshots"][NINE[drum]]) > 90
 
 
 def test_sequenced_stems(

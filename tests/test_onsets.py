@@ -15,19 +15,22 @@ PATTERN = {  # s and amplitude of the hits of each stem
     "hihat": [(0.10 + 0.125 * step, 0.2) for step in range(12)],
     "cymbals": [(1.95, 0.6)],
 }
-SOUNDS = {"kick": (55, 12), "snare": (0, 25), "toms": (120, 8), "hihat": (1, 70), "cymbals": (1, 3)}
+DECAY = {"kick": 12, "snare": 25, "toms": 8, "hihat": 70, "cymbals": 3}  # 1 / s
 SECONDS = 2.2
 
 
-def hit(stem: str, seconds: float) -> np.ndarray:
-    """A decaying tone, or noise: white for the snare, bright for the metals."""
-    pitch, decay = SOUNDS[stem]
-    time = np.arange(round(seconds * RATE)) / RATE
+def hit(stem: str) -> np.ndarray:
+    """A decaying tone for the skins, dull noise for the snare, bright noise for the metals."""
+    time = np.arange(round(SECONDS * RATE)) / RATE
     noise = np.random.default_rng(len(stem)).uniform(-1, 1, time.size)
-    wave = {0: noise, 1: np.diff(noise, n=2, prepend=[0, 0]) / 4}.get(
-        pitch, np.sin(2 * np.pi * pitch * time)
-    )
-    return np.exp(-decay * time) * wave
+    waves = {
+        "kick": np.sin(2 * np.pi * 55 * time),
+        "snare": np.convolve(noise, np.ones(8) / 3, mode="same"),
+        "toms": np.sin(2 * np.pi * 120 * time),
+        "hihat": np.diff(noise, n=2, prepend=[0, 0]) / 2,
+        "cymbals": np.diff(noise, n=2, prepend=[0, 0]) / 2,
+    }
+    return np.exp(-DECAY[stem] * time) * waves[stem]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def stems() -> np.ndarray:
     for row, stem in zip(sound, STEMS, strict=True):
         for time, amplitude in PATTERN[stem]:
             start = round(time * RATE)
-            row[start:] += amplitude * hit(stem, SECONDS)[: row.size - start]
+            row[start:] += amplitude * hit(stem)[: row.size - start]
     return sound
 
 

@@ -10,9 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.adaptation.belief import doubted_stems
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.masker import FitMasker
-from drumsep.adaptation.strokes import FIRST, LAGS, LAST, RATE, STFT, Placement, Strokes, place
+from drumsep.adaptation.strokes import (
+    FIRST,
+    LAGS,
+    LAST,
+    LAYERS,
+    RATE,
+    STFT,
+    Placement,
+    Strokes,
+    place,
+)
 from drumsep.drums import DRUM_NAMES, STEMS
 from drumsep.errors import DrumsepError
 from drumsep.masking import Masker, spectral_blocks
@@ -22,8 +33,8 @@ from drumsep.results import Hit, Options, Progress, Transcription
 UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
 ALPHA = 2.0
 PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
-PIECES = 8
-STRENGTH_UPDATES = 3  # of the hits outside of the excerpt
+PIECES = 6
+STRENGTH_UPDATES = 2  # of the hits outside of the excerpt
 LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
 
 # Every template starts with a little sound everywhere, dying away, that updates can make grow.
@@ -38,6 +49,7 @@ class Adapted:
 
     fit: Fit
     strokes: Strokes
+    doubted: tuple[str, ...] = ()  # stems whose hits the recording does not confirm: kept silent
 
     def masker(self, options: Options) -> Masker:
         """A fresh masker for the stems that the options ask for."""
@@ -89,7 +101,15 @@ def adapt(
     if len(chosen) * PIECE < frames and updates:
         fit = replace(fit, strengths=_strengths(recording, strokes, fit))
     progress("adapting", 1.0)
-    return Adapted(fit, strokes)
+    confidences = torch.tensor([hit.confidence for hit in transcription.hits]).to(fit.strengths)
+    doubted = doubted_stems(fit, problem, strokes, confidences)
+    return Adapted(_without(doubted, fit, strokes), strokes, doubted)
+
+
+def _without(stems: tuple[str, ...], fit: Fit, strokes: Strokes) -> Fit:
+    """The fit with hits of strength zero in these stems."""
+    silent = torch.tensor([drum.stem in stems for drum in strokes.drums])[strokes.drum]
+    return replace(fit, strengths=fit.strengths.masked_fill(silent.to(fit.strengths.device), 0.0))
 
 
 def _start(templates: Tensor, strokes: Strokes, hits: tuple[Hit, ...], channels: int) -> Fit:
@@ -99,11 +119,12 @@ def _start(templates: Tensor, strokes: Strokes, hits: tuple[Hit, ...], channels:
     softened = templates + SPREAD * level * spread[:, None]
     struck = torch.tensor([drum.position for drum in strokes.drums], dtype=torch.long)
     drum = torch.from_numpy(strokes.drum)
-    strengths = torch.tensor([hit.velocity + SOFTEST for hit in hits])
+    strengths = torch.tensor([(hit.velocity + SOFTEST) * hit.confidence for hit in hits])
     count = torch.bincount(drum, minlength=len(struck))
     mean = torch.zeros(len(struck)).index_add_(0, drum, strengths) / count
     loud = softened[struck] * mean.to(templates)[:, None, None]
-    return Fit(loud.repeat(1, 1, channels), (strengths / mean[drum]).to(templates))
+    layers = loud.repeat_interleave(LAYERS, dim=0).repeat(1, 1, channels)
+    return Fit(layers, (strengths / mean[drum]).to(templates))
 
 
 def _excerpt(strokes: Strokes, frames: int) -> list[int]:
@@ -134,7 +155,7 @@ def _problem(recording: Recording, strokes: Strokes, chosen: list[int], start: F
         if first // PIECE in chosen
     ]
     placed = [place(strokes, first, first + piece.shape[-1]) for first, piece in spectra]
-    hearing = Hearing(Placement.joined(placed), len(strokes.drums), len(strokes), device)
+    hearing = Hearing(Placement.joined(placed), strokes, device)
     magnitudes = torch.cat([_flat(piece) for _, piece in spectra])
     return Problem(magnitudes, hearing, start, Pull())
 
@@ -150,7 +171,7 @@ def _strengths(recording: Recording, strokes: Strokes, fit: Fit) -> Tensor:
     strengths = fit.strengths.clone()
     for first, spectrum in spectral_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
         placed = place(strokes, first, first + spectrum.shape[-1])
-        hearing = Hearing(placed, len(strokes.drums), len(strokes), device)
+        hearing = Hearing(placed, strokes, device)
         start = replace(fit, strengths=strengths)
         problem = Problem(_flat(spectrum.abs()), hearing, start, Pull())
         found = start

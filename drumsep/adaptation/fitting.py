@@ -5,7 +5,8 @@ strength instead of free activations, lags are interpolated (`strokes`), and tem
 strengths are pulled towards where they start: the mode under Gamma priors instead of the maximum
 likelihood. Without the pull rare drums take over what rings with them.
 
-Letters: K drums, L lags, N hits, T frames; the last axis, X, is every bin of every channel.
+Letters: K templates (`strokes.LAYERS` of each drum), L lags, N hits, T frames; the last axis, X, is
+every bin of every channel.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.strokes import LAGS, Placement
+from drumsep.adaptation.strokes import LAGS, LAYERS, Placement, Strokes
 
 FLOOR = 1e-8  # of the loudest bin; added to the model, for where it is silent
 TINY = torch.finfo(torch.float32).tiny
@@ -24,7 +25,7 @@ TINY = torch.finfo(torch.float32).tiny
 class Pull:
     """How much the start counts beside the recording; zero: the maximum of the likelihood."""
 
-    templates: float = 1.0  # in hits of strength one
+    templates: float = 0.5  # in hits of strength one
     strengths: float = 0.5  # in hits like the one in question
 
 
@@ -39,9 +40,9 @@ class Fit:
 class Hearing:
     """What a stretch of frames hears of N hits: a sparse tensor (N, K * L, T)."""
 
-    def __init__(self, placement: Placement, drums: int, hits: int, device: torch.device):
-        self._shape = (drums * len(LAGS), placement.frames)
-        self._hits = hits
+    def __init__(self, placement: Placement, strokes: Strokes, device: torch.device):
+        self._shape = (len(strokes.drums) * LAYERS * len(LAGS), placement.frames)
+        self._hits = len(strokes)
         self._cell = torch.from_numpy(placement.row * placement.frames + placement.frame).to(device)
         self._hit = torch.from_numpy(placement.hit).to(device)
         self._coefficient = torch.from_numpy(placement.coefficient).to(device)

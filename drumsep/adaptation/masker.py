@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from drumsep.adaptation.fitting import TINY, Fit, Hearing
-from drumsep.adaptation.strokes import LAGS, STFT, Strokes, place
+from drumsep.adaptation.strokes import LAGS, LAYERS, STFT, Strokes, place
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
 
@@ -40,12 +40,14 @@ class FitMasker:
         channels, bins, frames = spectrum.shape
         magnitudes = self.fit.templates.new_zeros(len(self.stems), channels * bins, frames)
         placement = place(self.strokes, start, start + frames)
-        hearing = Hearing(placement, len(self.strokes.drums), len(self.strokes), self.device)
-        activations = hearing.activations(self.fit.strengths).view(-1, len(LAGS), frames)
+        hearing = Hearing(placement, self.strokes, self.device)
+        activations = hearing.activations(self.fit.strengths)
+        drums, rows = len(self.strokes.drums), LAYERS * len(LAGS)
         loudest = self.fit.templates.amax((1, 2)).sum().clamp_min(TINY)
-        struck = zip(self.strokes.drums, self.fit.templates, activations, strict=True)
-        for drum, template, active in struck:
-            magnitudes[self._stem(drum)] += (template / loudest).T @ active
+        spectra = (self.fit.templates / loudest).view(drums, rows, channels * bins)
+        active = activations.view(drums, rows, frames)
+        for number, drum in enumerate(self.strokes.drums):
+            magnitudes[self._stem(drum)] += spectra[number].T @ active[number]
         return magnitudes.view(-1, channels, bins, frames)
 
     def _stem(self, drum: Drum) -> int:

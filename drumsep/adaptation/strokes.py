@@ -2,7 +2,8 @@
 
 A template is a sequence of spectra at `LAGS` frames after the hit, dense around the attack, sparse
 in the tail. A hit lies anywhere between two frames; a frame hears it at a fractional lag, and takes
-its spectrum from the two nearest lags in proportion (linear interpolation).
+its spectrum from the two nearest lags in proportion (linear interpolation). Likewise each drum has
+a template of its soft hits and one of its loud hits, and those between take from both.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ LAGS = np.array([*range(-2, 9), 12, 18, 27, 40, 60, 90, 135, 202, 303, 344], np.
 FIRST, LAST = float(LAGS[0]), float(LAGS[-1])
 SPAN = int(LAST - FIRST) + 2  # frames that one hit can touch
 
+LAYERS = 2  # templates of a drum: of its soft and of its loud hits
+SOFT, LOUD = 0.2, 0.8  # velocities below and above which only one of them is taken
+
 
 @dataclass(frozen=True, eq=False)
 class Strokes:
@@ -31,6 +35,7 @@ class Strokes:
 
     position: NDArray[np.float64]  # (hits,), frames
     drum: NDArray[np.int64]  # (hits,), positions in `drums`
+    loudness: NDArray[np.float64]  # (hits,), what is taken of the loud template, in [0, 1]
     drums: tuple[Drum, ...]  # those that are hit, in the order of the vocabulary
 
     @classmethod
@@ -39,7 +44,9 @@ class Strokes:
         position = np.array([hit.time for hit in hits], float) * (RATE / STFT.hop)
         struck = np.array([hit.drum.position for hit in hits], np.int64)
         present, drum = np.unique(struck, return_inverse=True)
-        return cls(position, drum, tuple(DRUMS[number] for number in present))
+        velocity = np.array([hit.velocity for hit in hits], float)
+        loudness = np.clip((velocity - SOFT) / (LOUD - SOFT), 0, 1)
+        return cls(position, drum, loudness, tuple(DRUMS[number] for number in present))
 
     def __len__(self) -> int:
         return len(self.position)
@@ -61,7 +68,7 @@ class Placement:
     """What a stretch of frames hears: entries (hit, row, frame) -> coefficient."""
 
     hit: NDArray[np.int64]  # (entries,), numbers in the `Strokes`
-    row: NDArray[np.int64]  # (entries,), drum * len(LAGS) + lag: a spectrum of the templates
+    row: NDArray[np.int64]  # (entries,), (drum * LAYERS + layer) * len(LAGS) + lag: a spectrum
     frame: NDArray[np.int64]  # (entries,), from the start of the stretch
     coefficient: NDArray[np.float32]  # (entries,), in (0, 1]
     frames: int  # length of the stretch
@@ -92,12 +99,18 @@ def place(strokes: Strokes, start: int, stop: int) -> Placement:
     level = np.clip(1 + share, 0, 1)  # it rises during the frame before the first lag
     level = level * ((lag <= LAST) & (frame >= start) & (frame < stop))
     share = np.clip(share, 0, 1)
-    row = strokes.drum[numbers, None] * len(LAGS) + before
-    coefficient = np.stack([level * (1 - share), level * share])
+    loudness = strokes.loudness[numbers, None]
+    row = strokes.drum[numbers, None] * LAYERS * len(LAGS) + before
+    parts = [
+        (row + layer * len(LAGS) + later, level * of_layer * of_lag)
+        for layer, of_layer in enumerate((1 - loudness, loudness))
+        for later, of_lag in enumerate((1 - share, share))
+    ]
+    coefficient = np.stack([part for _, part in parts])
     kept = np.nonzero(coefficient)
     return Placement(
         hit=numbers[kept[1]],
-        row=np.stack([row, row + 1])[kept],
+        row=np.stack([rows for rows, _ in parts])[kept],
         frame=frame[kept[1:]] - start,
         coefficient=coefficient[kept].astype(np.float32),
         frames=stop - start,

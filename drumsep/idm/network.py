@@ -198,7 +198,7 @@ def mel_filters(size: Dimensions) -> Tensor:
     """Triangles of height one (bands, bins), evenly spread over mel from 0 Hz to half the rate.
 
     mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). The lowest triangles fall between two
-    bins and are empty, as in the published checkpoint, which stores its own (equal to 2e-5).
+    bins and are empty, as in the published checkpoint, which stores its own (equal to 1.1e-5).
     """
     highest = 2595 * math.log10(1 + size.rate / 2 / 700)
     mels = torch.linspace(0, highest, size.bands + 2, dtype=torch.float64)

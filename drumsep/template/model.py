@@ -48,4 +48,8 @@ class TemplateModel:
             transcription=hits,
             stems=lambda: masked_stems(recording, adapted.masker(options)),
             kit=lambda: Kit(()),
+            warnings=tuple(
+                f"the recording does not confirm the hits found on {stem}: its stem is left silent"
+                for stem in adapted.doubted
+            ),
         )

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from drumsep.drums import DRUMS
-from drumsep.idm.network import Dimensions, Idm
+from drumsep.idm.network import Dimensions, Idm, to_metadata
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import SampledKit, read_kits
+from drumsep.train.kits import SampledKit, credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import spectral_loss
+from drumsep.train.storing import save
 
 LEARNING_RATE = 5e-3
 SECONDS = 6.0
@@ -124,4 +125,6 @@ def train(
     options = replace(options, learning_rate=LEARNING_RATE, weight_decay=0.0)
     network = run(trainee, options, report)
     assert isinstance(network, Idm)
+    source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
+    save(network, options, "idm", to_metadata(network.dimensions), source)
     return network

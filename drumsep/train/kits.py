@@ -13,7 +13,7 @@ The classes are the nine drums and three more articulations, used where a kit ha
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,3 +149,8 @@ def read_kits(folder: Path, channels: int = 2) -> tuple[SampledKit, ...]:
     if missing:
         raise DrumsepError(f"the {len(kits)} kits in {folder} have nothing for {missing}")
     return kits
+
+
+def credits(kits: Sequence[SampledKit]) -> str:
+    """Names and licences of kits, for the card of weights made from them."""
+    return ", ".join(f"{kit.name} ({kit.licence})" for kit in kits)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from drumsep.drums import DRUMS, STEMS
-from drumsep.larsnet.network import Dimensions, LarsNet
+from drumsep.larsnet.network import Dimensions, LarsNet, to_metadata
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import read_kits
+from drumsep.train.kits import credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import masked_l1
+from drumsep.train.storing import save
 
 LEARNING_RATE = 1e-4
 VALIDATION_CLIPS = 8
@@ -88,11 +89,14 @@ def train(
 ) -> LarsNet:
     """Train a LarsNet, the compact one by default; `Dimensions()` is the published size."""
     grooves = read_grooves(options.grooves)
-    clips = Clips(read_kits(options.kits), grooves, recipe(dimensions), options.seed)
-    kits = read_kits(options.validation_kits or options.kits)
-    validation = Clips(kits, grooves, recipe(dimensions).plainly(), VALIDATION_SEED)
+    kits = read_kits(options.kits)
+    clips = Clips(kits, grooves, recipe(dimensions), options.seed)
+    other_kits = read_kits(options.validation_kits) if options.validation_kits else kits
+    validation = Clips(other_kits, grooves, recipe(dimensions).plainly(), VALIDATION_SEED)
     trainee = LarsNetTrainee(LarsNet(dimensions), clips, options.batch, validation)
     options = replace(options, learning_rate=LEARNING_RATE, weight_decay=0.0)
     network = run(trainee, options, report)
     assert isinstance(network, LarsNet)
+    source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
+    save(network, options, "larsnet", to_metadata(network.dimensions), source)
     return network

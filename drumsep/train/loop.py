@@ -44,6 +44,7 @@ class TrainOptions:
     bfloat16: bool = False
     workers: int = 1  # processes that make clips
     resume: bool = False
+    licence: str = "not stated"  # of the weights that are made, for their card
 
 
 class Trainee(Protocol):

@@ -11,23 +11,23 @@ from torch.nn import functional
 from drumsep.drums import DRUMS
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import read_kits
+from drumsep.train.kits import credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
-from drumsep.train.thresholds import WINDOW, f_measures, transcribed
+from drumsep.train.storing import save
+from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.network import Dimensions, Transcriber, to_metadata
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
-from drumsep.weights import ModelCard, Origin, store
 
-NAME = "transcriber"
-LICENCE = "MIT"
+COMMAND = "drumsep train transcriber"
 
 FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
 UNCERTAIN = 2  # frames around such a hit that count neither way
 QUIETEST = 25.0  # dB below full scale, of a clip
 TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
+VELOCITY_WEIGHT = 5.0  # of the mean square error, which is 20 times smaller than the onset loss
 RETURN = 60  # batches after which a clip is used again; a multiple of the number of workers
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
@@ -109,7 +109,7 @@ class TranscriberTrainee:
         logits, found = network(log_mel.contiguous(memory_format=torch.channels_last))
         onset = onset_loss(logits.float(), onsets, weights)
         velocity = velocity_loss(found.float(), velocities, onsets, weights)
-        return {"loss": onset + velocity, "onset": onset, "velocity": velocity}
+        return {"loss": onset + VELOCITY_WEIGHT * velocity, "onset": onset, "velocity": velocity}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Onset F at 50 ms of every set with the thresholds at hand; the score is their mean."""
@@ -137,19 +137,27 @@ def _with_tone(log_mel: Tensor) -> Tensor:
     return functional.relu(log_mel + tone[..., None])
 
 
-def train(options: TrainOptions, report: Report = lambda line: None) -> Transcriber:
-    """Train a transcriber of the shipped dimensions; see `loop.run`."""
-    clips = training_clips(options, Recipe())
-    trainee = TranscriberTrainee(Transcriber(), clips, options.batch, validation_sets(options))
+def train(
+    options: TrainOptions,
+    report: Report = lambda line: None,
+    dimensions: Dimensions | None = None,
+) -> Transcriber:
+    """Train a transcriber, of the shipped dimensions by default, and store it in `options.out`.
+
+    Thresholds are fitted to the validation sets; without any they stay as they are.
+    """
+    kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
+    clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed)
+    trainee = TranscriberTrainee(Transcriber(dimensions), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
+    if sets:
+        fitted = fit_thresholds(network, sets, network.dimensions.frame_rate)
+        network.thresholds.copy_(torch.from_numpy(fitted))
+    source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
+    metadata = to_metadata(network, options.licence, COMMAND)
+    save(network, options, "transcriber", metadata, source)
     return network
-
-
-def training_clips(options: TrainOptions, recipe: Recipe) -> Clips:
-    """Clips of the training kits and grooves."""
-    kits, grooves = read_kits(options.kits, channels=1), read_grooves(options.grooves)
-    return Clips(kits, grooves, recipe, options.seed)
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
@@ -164,16 +172,3 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
         )
         sets["heavy"] = rendered(clips, HEAVY_CLIPS)
     return sets
-
-
-def write_weights(network: Transcriber, kits: Path, out: Path, command: str) -> ModelCard:
-    """Store a trained network as `NAME` in the folder `out`, with a card that credits its data."""
-    credits = ", ".join(f"{kit.name} ({kit.licence})" for kit in read_kits(kits, channels=1))
-    origin = Origin(
-        kind="transcriber",
-        licence=LICENCE,
-        source=f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits}",
-        notes=f"made by: {command}; scores in {NAME}.md",
-    )
-    state = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    return store(out, NAME, state, to_metadata(network, LICENCE, command), origin)
