@@ -96,8 +96,11 @@ def _attempt(task: Task, separator: Separator, track: Track, progress: Progress)
         raise
     except DrumsepError as error:
         return Outcome(track, "failed", error=str(error))
-    except MemoryError:
-        return Outcome(track, "failed", error=f"{track.path}: out of memory")
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a full GPU, and on the CPU a full memory, as a RuntimeError.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        return Outcome(track, "failed", error=f"{track.path}: out of memory on this device")
 
 
 def _run_in_processes(task: Task, tracks: Sequence[Track], jobs: int) -> Iterator[Outcome]:

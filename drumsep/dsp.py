@@ -47,7 +47,8 @@ class Stft:
         masking went into turning them round.
         """
         frames = padded.unfold(-1, self.n_fft, self.hop) * self.window(padded)
-        return torch.fft.rfft(frames).transpose(-1, -2)
+        spectrum: Tensor = torch.fft.rfft(frames)
+        return spectrum.transpose(-1, -2)
 
     def overlap_add(self, spectrum: Tensor) -> Tensor:
         """Windowed inverse of (..., F, K), summed: (..., n_fft + (K - 1) * hop), not normalised."""

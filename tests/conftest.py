@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from drumsep.results import Audio
+
+# Toy tensors are too small to share: threads that wait for each other take minutes.
+torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -53,8 +57,6 @@ def loop() -> Audio:
 def toy_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `toy.safetensors`: the smallest IDM, its weights drawn from a seed."""
     import json
-
-    import torch
 
     from drumsep import weights
     from drumsep.idm.network import Dimensions, Idm

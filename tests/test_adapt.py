@@ -10,7 +10,18 @@ from drumsep.adaptation import adapt as adapting
 from drumsep.adaptation.adapt import adapt, first_templates
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.masker import FitMasker
-from drumsep.adaptation.strokes import FIRST, LAGS, LAST, RATE, STFT, Placement, Strokes, place
+from drumsep.adaptation.strokes import (
+    FIRST,
+    LAGS,
+    LAST,
+    LAYERS,
+    RATE,
+    STFT,
+    Placement,
+    Strokes,
+    place,
+)
+from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.masking import masked_stems
@@ -60,8 +71,10 @@ def problem():
     random = torch.Generator().manual_seed(1)
     strokes = Strokes.of([Hit(0.1, DRUMS[0], 1), Hit(0.22, DRUMS[0], 1), Hit(0.25, DRUMS[3], 1)])
     placement = place(strokes, 0, 90)
-    hearing = Hearing(placement, 2, 3, torch.device("cpu"))
-    start = Fit(torch.rand(2, len(LAGS), 12, generator=random), torch.tensor([1.0, 0.4, 0.7]))
+    hearing = Hearing(placement, strokes, torch.device("cpu"))
+    start = Fit(
+        torch.rand(2 * LAYERS, len(LAGS), 12, generator=random), torch.tensor([1.0, 0.4, 0.7])
+    )
     magnitudes = torch.rand(90, 12, generator=random).square()
     return Problem(magnitudes, hearing, start, Pull())
 
@@ -71,7 +84,8 @@ class TestPlacement:
         placement = place(Strokes.of([Hit(10 * FRAME, Drum.KICK, 1)]), 0, 20)
         assert placement.frame.min() == 8
         dense = placement.frame < 19
-        np.testing.assert_array_equal(LAGS[placement.row[dense]], placement.frame[dense] - 10)
+        lag = LAGS[placement.row[dense] - len(LAGS)]  # of the loud template
+        np.testing.assert_array_equal(lag, placement.frame[dense] - 10)
         np.testing.assert_allclose(placement.coefficient[dense], 1)
 
     @pytest.mark.parametrize("offset", [0.0, 0.25, 0.5, 0.9])
@@ -85,14 +99,24 @@ class TestPlacement:
 
     def test_a_hit_half_way_takes_half_of_either_lag(self):
         placement = place(Strokes.of([Hit(10.5 * FRAME, Drum.KICK, 1)]), 12, 13)
-        assert sorted(LAGS[placement.row]) == [1, 2]
+        assert sorted(LAGS[placement.row % len(LAGS)]) == [1, 2]
         np.testing.assert_allclose(placement.coefficient, 0.5, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("velocity", "of_soft", "of_loud"), [(0.1, 1, 0), (0.5, 0.5, 0.5), (0.9, 0, 1)]
+    )
+    def test_a_hit_takes_from_the_soft_and_the_loud_template(self, velocity, of_soft, of_loud):
+        placement = place(Strokes.of([Hit(10 * FRAME, Drum.KICK, velocity)]), 12, 13)
+        found = np.bincount(placement.row // len(LAGS), placement.coefficient, minlength=2)
+        np.testing.assert_allclose(found, [of_soft, of_loud], atol=1e-6)
 
     def test_stretches_laid_end_to_end_hear_what_the_whole_hears(self):
         strokes = Strokes.of([Hit(0.1, Drum.KICK, 1), Hit(0.5, Drum.RIDE, 1)])
         halves = Placement.joined([place(strokes, 0, 37), place(strokes, 37, 100)])
         whole = place(strokes, 0, 100)
-        of_halves, of_whole = (Hearing(part, 2, 2, torch.device("cpu")) for part in (halves, whole))
+        of_halves, of_whole = (
+            Hearing(part, strokes, torch.device("cpu")) for part in (halves, whole)
+        )
         strengths = torch.tensor([1.0, 2.0])
         torch.testing.assert_close(
             of_halves.activations(strengths), of_whole.activations(strengths)
@@ -132,7 +156,7 @@ class TestUpdates:
         assert fit.templates[1].all()
 
     def test_the_transpose_is_one(self, problem):
-        strengths, values = torch.rand(3), torch.rand(2 * len(LAGS), 90)
+        strengths, values = torch.rand(3), torch.rand(2 * LAYERS * len(LAGS), 90)
         there = (problem.hearing.activations(strengths) * values).sum()
         back = (problem.hearing.of_hits(values) * strengths).sum()
         torch.testing.assert_close(there, back)
@@ -236,3 +260,42 @@ class TestLongRecordings:
         hits = Transcription(tuple(Hit(float(t), Drum.SNARE, 0.5) for t in times), 4.0)
         strengths = adapted(Audio(beat, RATE), hits)[0].fit.strengths.numpy()
         assert np.corrcoef(strengths, loudness)[0, 1] > 0.95
+
+
+class TestBelief:
+    def false_hits(self, confidence):
+        true = tuple(replace(hit, confidence=0.95) for hit in loop_hits().hits)
+        false = tuple(
+            Hit(hit.time, Drum.TOM_MID, 0.3, confidence) for hit in loop_hits().of(Drum.KICK)
+        )
+        return Transcription(true + false, 2.0)
+
+    def test_hits_that_nothing_confirms_leave_their_stem_silent(self, loop):
+        result, _ = adapted(loop, self.false_hits(0.4))
+        assert result.doubted == ("toms",)
+        assert not stems_of(loop, self.false_hits(0.4))[2].any()
+
+    def test_hits_given_with_certainty_are_never_doubted(self, loop):
+        result, _ = adapted(loop, self.false_hits(1.0))
+        assert result.doubted == ()
+        assert stems_of(loop, self.false_hits(1.0))[2].any()
+
+
+class TestVelocities:
+    def test_they_follow_the_strengths_and_keep_the_mean(self, loop):
+        given = loop_hits()
+        result, _ = adapted(loop, given)
+        kicks = np.flatnonzero(result.strokes.drum == 0)
+        strengths = torch.ones(len(result.strokes))
+        strengths[kicks[1]] = 3
+        louder = replace(result, fit=replace(result.fit, strengths=strengths))
+        heard = with_heard_velocities(given, louder)
+        assert [hit.time for hit in heard.hits] == [hit.time for hit in given.hits]
+        assert all(hit.velocity == pytest.approx(0.8) for hit in heard.of(Drum.SNARE))
+        found = np.array([hit.velocity for hit in heard.of(Drum.KICK)])
+        assert found[1] > 0.8 > found[0] == pytest.approx(found[2])
+
+    def test_silent_drums_keep_what_was_said(self, loop):
+        result, _ = adapted(loop, loop_hits())
+        silent = replace(result, fit=replace(result.fit, strengths=0 * result.fit.strengths))
+        assert with_heard_velocities(loop_hits(), silent) == loop_hits()

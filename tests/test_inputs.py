@@ -80,7 +80,5 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
         ("...", "_"),
     ],
 )
-def test_names_become_folders_that_every_system_takes(
-    tmp_path: Path, name: str, safe: str
-) -> None:
+def test_names_become_folders_that_every_system_takes(tmp_path: Path, name: str, safe: str) -> None:
     assert names(tmp_path / f"{name}.wav", out=tmp_path) == [safe]

@@ -71,9 +71,7 @@ def test_spectrum_is_the_centred_reflected_transform(samples: int) -> None:
     padded = torch.nn.functional.pad(
         torch.from_numpy(audio.samples), (0, stft.padded_length(samples) - samples)
     )
-    expected = torch.stft(
-        padded, 4096, 1024, window=torch.hann_window(4096), return_complex=True
-    )
+    expected = torch.stft(padded, 4096, 1024, window=torch.hann_window(4096), return_complex=True)
     blocks = [part for _, part in spectral_blocks(audio, stft, 8, 0, CPU)]
     torch.testing.assert_close(torch.cat(blocks, dim=-1), expected, atol=1e-3, rtol=1e-5)
 

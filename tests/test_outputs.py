@@ -34,9 +34,7 @@ def test_a_new_folder_appears_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_interrupted_folder_does_not_appear(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interrupted_folder_does_not_appear(tmp_path: Path, error: type[BaseException]) -> None:
     folder = tmp_path / "track"
     with pytest.raises(error), staged(folder, hidden_beside(folder)) as staging:
         (staging / "kick.wav").write_text("half")

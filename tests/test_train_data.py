@@ -9,10 +9,10 @@ import pytest
 
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.train import patterns
-from drumsep.train.data import Clips, Recipe
+from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
 from drumsep.train.kits import RATE, read_kits
-from drumsep.train.mixing import HEAVY, NONE, Strength
+from drumsep.train.mixing import HEAVY, NONE, PAPER, Strength
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
@@ -138,3 +138,21 @@ def test_annotated_recordings_are_read_in_both_layouts(tmp_path: Path) -> None:
     assert first.velocities[0].tolist() == [64 / 127, 1.0]
     assert second.times[STEMS.index("toms")].tolist() == [0.3]
     assert np.abs(second.samples).max() == 1
+
+
+def test_the_papers_clips_are_plain_half_of_the_time(make: Callable[..., Clips]) -> None:
+    clips = make(replace(PAPER_RECIPE, kit_swap=0, doubling=0, pitch=0))
+    plain = make(replace(PAPER_RECIPE, plain=1.0))
+    same = [np.array_equal(clips[i].mixture, plain[i].mixture) for i in range(20)]
+    assert 4 <= sum(same) <= 16
+
+
+def test_remixing_lowers_stems_by_up_to_twenty_decibels(make: Callable[..., Clips]) -> None:
+    remixed = replace(PAPER, remix=1, channel_swap=0, saturation=0)
+    plain = replace(remixed, remix=0)
+    recipe = replace(PAPER_RECIPE, plain=0.0, kit_swap=0, doubling=0, pitch=0)
+    mixes = [make(replace(recipe, strength=one))[0].rendering.stems for one in (remixed, plain)]
+    levels = np.abs(np.stack(mixes)).max(axis=(2, 3))
+    ratios = levels[0, levels[1] > 0] / levels[1, levels[1] > 0]
+    assert ratios.max() / ratios.min() <= 10 * 1.01
+    assert ratios.max() / ratios.min() > 1.5

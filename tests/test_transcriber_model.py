@@ -1,4 +1,4 @@
-"""The transcriber on whole recordings: in blocks as in one pass, at any level, silent on silence."""
+"""The transcriber on whole recordings: in blocks as in one pass, and at any level."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_the_level_makes_no_difference(toy: NetworkTranscriber) -> None:
 
 def test_a_threshold_of_one_drum_leaves_the_others_alone(toy: NetworkTranscriber) -> None:
     loop = drum_loop()
-    lowest = {drum: 0.0 for drum in Drum}
+    lowest = dict.fromkeys(Drum, 0.0)
     all_hits = heard(toy, loop, Options(thresholds=lowest))
     no_kick = heard(toy, loop, Options(thresholds=lowest | {Drum.KICK: 1.0}))
     assert all_hits.of(Drum.KICK) and not no_kick.of(Drum.KICK)

@@ -34,6 +34,7 @@ UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
 ALPHA = 2.0
 PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
 PIECES = 6
+PULL, DOUBT = 0.5, 5.0  # of templates to their start, in hits: when certain, and added when not
 STRENGTH_UPDATES = 2  # of the hits outside of the excerpt
 LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
 
@@ -94,7 +95,8 @@ def adapt(
     updates = UPDATES if options.adapt is None else options.adapt
     frames = STFT.frames(recording.frames)
     chosen = _excerpt(strokes, frames)
-    problem = _problem(recording, strokes, chosen, start)
+    pull = _pull(strokes, transcription.hits)
+    problem = _problem(recording, strokes, chosen, start, pull)
     progress("adapting", 0.2)
     fit = problem.scaled().refined(updates)
     progress("adapting", 0.7)
@@ -127,6 +129,14 @@ def _start(templates: Tensor, strokes: Strokes, hits: tuple[Hit, ...], channels:
     return Fit(layers, (strengths / mean[drum]).to(templates))
 
 
+def _pull(strokes: Strokes, hits: tuple[Hit, ...]) -> Pull:
+    """Drums whose hits are uncertain learn less: what they hear may be another drum."""
+    confidence = np.bincount(strokes.drum, [hit.confidence for hit in hits])
+    mean = confidence / np.bincount(strokes.drum)
+    pull = torch.from_numpy(PULL + DOUBT * (1 - mean)).float()
+    return Pull(templates=pull.repeat_interleave(LAYERS)[:, None, None])
+
+
 def _excerpt(strokes: Strokes, frames: int) -> list[int]:
     """Numbers of the pieces to learn from, at most PIECES: those with most that is new.
 
@@ -146,7 +156,9 @@ def _excerpt(strokes: Strokes, frames: int) -> list[int]:
     return sorted(chosen)
 
 
-def _problem(recording: Recording, strokes: Strokes, chosen: list[int], start: Fit) -> Problem:
+def _problem(
+    recording: Recording, strokes: Strokes, chosen: list[int], start: Fit, pull: Pull
+) -> Problem:
     """The chosen pieces of a recording, end to end, as one problem."""
     device = start.templates.device
     spectra = [
@@ -157,7 +169,7 @@ def _problem(recording: Recording, strokes: Strokes, chosen: list[int], start: F
     placed = [place(strokes, first, first + piece.shape[-1]) for first, piece in spectra]
     hearing = Hearing(Placement.joined(placed), strokes, device)
     magnitudes = torch.cat([_flat(piece) for _, piece in spectra])
-    return Problem(magnitudes, hearing, start, Pull())
+    return Problem(magnitudes, hearing, start, pull)
 
 
 def _flat(magnitudes: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The `drumsep` command: its sub-commands, and what an error becomes."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -47,7 +48,12 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something failed, 2 usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)  # `kill` cleans up as Ctrl-C does
     sys.exit(run(arguments))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str] | None = None) -> int:

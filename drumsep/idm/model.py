@@ -6,13 +6,15 @@ are; silence stays silent; channels are masked alike; and nothing grows with the
 hit curves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.adaptation.adapt import adapt, first_templates
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
 from drumsep.errors import UsageError
@@ -76,7 +78,7 @@ class IdmModel:
         published level (which all nine drums determine) times the peak of the analysed signal.
 
         Raises:
-            UsageError: the options ask for refinement or overlapping chunks.
+            UsageError: the options ask for overlapping chunks, or for refinement without masks.
         """
         _refuse_foreign(options)
         heard = listen(self._network, recording, progress)
@@ -90,18 +92,32 @@ class IdmModel:
         progress("synthesising", 1.0)
         late = len(transcription.hits) - len(audible)
         stems = _Stems(recording, options, tuple(audible), shots, self._network.dimensions.stft)
+        blocks: Callable[[], Iterator[Samples]] = partial(stems.blocks, self._device)
+        if options.adapt:
+            heard_hits = Transcription(tuple(audible), recording.duration, transcription.origin)
+            blocks = self._adapted(shots, heard_hits, recording, options, progress)
         return Analysis(
             names=STEMS if options.stems == 5 else DRUM_NAMES,
             transcription=transcription,
-            stems=lambda: stems.blocks(self._device),
+            stems=blocks,
             kit=lambda: _kit(shots, drums, self.rate),
             warnings=(f"hits after the end of the recording: {late}",) if late else (),
         )
 
-    def full_kit(self, recording: Recording, options: Options, progress: Progress) -> Kit:
-        """One-shots of all nine drums, also of those that are not played in the recording."""
-        heard = listen(self._network, recording, progress)
-        return _kit(self._one_shots(heard, DRUMS, options.seed), DRUMS, self.rate)
+    def _adapted(
+        self,
+        one_shots: Mapping[Drum, Samples],
+        transcription: Transcription,
+        recording: Recording,
+        options: Options,
+        progress: Progress,
+    ) -> Callable[[], Iterator[Samples]]:
+        """Stems masked by the one-shots' spectra after these were fitted to the recording."""
+        silence = np.zeros(self._network.dimensions.one_shot, np.float32)
+        nine = np.stack([one_shots.get(drum, silence) for drum in DRUMS])
+        templates = first_templates(torch.from_numpy(nine).to(self._device))
+        adapted = adapt(templates, transcription, recording, options, progress)
+        return lambda: masked_stems(recording, adapted.masker(options))
 
     def _transcription(self, heard: Heard, recording: Recording, options: Options) -> Transcription:
         """The peaks of the curves as hits; none where all is silence."""
@@ -205,8 +221,8 @@ class SequenceMasker:
 
 
 def _refuse_foreign(options: Options) -> None:
-    if options.adapt:
-        raise UsageError("idm does not refine its one-shots: adapt must be 0")
+    if options.adapt and not options.mask:
+        raise UsageError("synthesised stems cannot be adapted: --adapt works with masks only")
     if options.overlap:
         raise UsageError("idm does not work in chunks: overlap must be 0")
 

@@ -1,7 +1,11 @@
 """A LarsNet at work: chunks of the mixture's spectrum -> masks -> alpha-Wiener filter -> stems.
 
-The network hears chunks of fixed length, counted from the start of the recording, as in the
-published code. It separates in stereo; other channel counts are taken apart into pairs.
+The network hears chunks of fixed length, counted from the start of the recording. In stereo and
+without overlap this is the published result; what the published code refuses is defined here:
+- Mono is doubled, and a stem is the mean of the two channels that the network makes of it.
+- More than two channels are taken in pairs, the last of an odd number like mono.
+- Recordings shorter than half a window are padded with zeros, and keep their length.
+- With `Options.overlap`, neighbouring chunks share frames, and their masks are cross-faded.
 """
 
 from collections.abc import Iterator

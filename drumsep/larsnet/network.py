@@ -165,9 +165,9 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, before, F, T) -> (B, after, 2 F, 2 T)."""
-        features = F.relu(self.conv(features), inplace=True)
-        features = self.dropout(self.norm(features))
-        return features
+        rectified = F.relu(self.conv(features), inplace=True)
+        normed: Tensor = self.dropout(self.norm(rectified))
+        return normed
 
 
 class LastDecoder(nn.Module):
@@ -260,7 +260,10 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
             f"expected weights of format {FORMAT} and kind {KIND}, "
             f"got {metadata.get('format')} and {metadata.get('kind')}"
         )
-    dimensions = Dimensions.from_dict(json.loads(metadata["dimensions"]))
+    try:
+        dimensions = Dimensions.from_dict(json.loads(metadata["dimensions"]))
+    except (KeyError, ValueError):
+        raise DrumsepError("LarsNet weights do not state their dimensions") from None
     check_state(state, shapes(dimensions), "LarsNet weights")
     with torch.device("meta"):  # a random start of 49 M numbers would take longer than the load
         network = LarsNet(dimensions)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.strokes import RATE
+from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, STEMS
 from drumsep.errors import DrumsepError
 from drumsep.masking import masked_stems
@@ -41,11 +42,12 @@ class TemplateModel:
         """
         if not options.mask:
             raise DrumsepError(f"model {self.name!r} makes stems by masking only")
-        hits = options.hits or self.transcribe(recording, options, progress)
-        adapted = adapt(self.templates, hits, recording, options, progress)
+        found = options.hits or self.transcribe(recording, options, progress)
+        adapted = adapt(self.templates, found, recording, options, progress)
+        believed = options.hits is not None or options.adapt == 0
         return Analysis(
             names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
-            transcription=hits,
+            transcription=found if believed else with_heard_velocities(found, adapted),
             stems=lambda: masked_stems(recording, adapted.masker(options)),
             kit=lambda: Kit(()),
             warnings=tuple(

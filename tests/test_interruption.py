@@ -1,0 +1,45 @@
+"""A run that is stopped from outside leaves whole files only, and can be resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from drumsep.cli.app import run
+from tests.conftest import drum_loop
+from tests.test_cli_separate import write
+
+FILES = 4
+
+
+@pytest.mark.parametrize(
+    ("jobs", "stop"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM)]
+)
+def test_stopped_and_resumed(
+    tmp_path: Path, toy_installed: str, jobs: str, stop: signal.Signals
+) -> None:
+    for number in range(FILES):
+        write(tmp_path / f"loops/{number}.wav", drum_loop(seconds=20.0))
+    out = tmp_path / "out"
+    arguments = ["separate", str(tmp_path / "loops"), "--out", str(out), "--jobs", jobs]
+    arguments += ["--model", toy_installed, "--quiet"]
+    command = [sys.executable, "-m", "drumsep", *arguments]
+    process = subprocess.Popen(
+        command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the first track is done, the next one is being worked on
+    time.sleep(0.05)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not list(out.glob(".*"))
+    done = [folder for folder in out.iterdir() if (folder / "drumsep.json").is_file()]
+    assert done and len(done) == len(list(out.iterdir()))
+    assert run([*arguments, "--resume"]) == 0
+    assert len(list(out.glob("*/drumsep.json"))) == FILES
