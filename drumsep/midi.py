@@ -46,31 +46,49 @@ def write(path: Path, transcription: Transcription, tempo: TempoMap) -> None:
         raise DrumsepError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+@dataclass(frozen=True)
+class Note:
+    """One stroke as MIDI has it."""
+
+    time: float  # s
+    pitch: int
+    velocity: int  # 1 to 127
+
+
 def read(path: Path) -> Transcription:
     """Read the drum hits of any MIDI file, at exactly the times its tempo map gives them.
 
-    Drums are the notes on channel 10; where there are none, those of the only track with notes, or
-    of the only one that is named after drums.
-
     Raises:
-        DrumsepError: not a MIDI file, no drum track, or notes that stand for none of the nine
-            drums, which are named.
+        DrumsepError: as `read_notes`, or notes that stand for none of the nine drums, which are
+            named.
     """
-    tracks, resolution = _tracks(path)
-    tempo = _tempo_map(path, tracks, resolution)
-    notes = _drum_notes(path, tracks)
+    notes, duration = read_notes(path)
     unknown = sorted({note.pitch for note in notes} - set(DRUM_OF_NOTE))
     if unknown:
         raise DrumsepError(
             f"{path}: note {', '.join(map(str, unknown))} stands for no drum of the kit; "
             f"known are {', '.join(map(str, sorted(DRUM_OF_NOTE)))}"
         )
-    hits = [
-        Hit(tempo.seconds(note.tick), DRUM_OF_NOTE[note.pitch], note.velocity / 127)
-        for note in notes
-    ]
-    end = max(track.end for track in tracks)
-    return Transcription(tuple(hits), tempo.seconds(end))
+    hits = (Hit(note.time, DRUM_OF_NOTE[note.pitch], note.velocity / 127) for note in notes)
+    return Transcription(tuple(hits), duration)
+
+
+def read_notes(path: Path) -> tuple[tuple[Note, ...], float]:
+    """The drum notes of any MIDI file and its length in seconds.
+
+    Drums are the notes on channel 10; where there are none, those of the only track with notes, or
+    of the only one that is named after drums.
+
+    Raises:
+        DrumsepError: not a MIDI file, or no drum track.
+    """
+    tracks, resolution = _tracks(path)
+    tempo = _tempo_map(path, tracks, resolution)
+    notes = (
+        Note(tempo.seconds(note.tick), note.pitch, note.velocity)
+        for note in _drum_notes(path, tracks)
+    )
+    return tuple(notes), tempo.seconds(max(track.end for track in tracks))
 
 
 def read_tempo(path: Path) -> TempoMap:

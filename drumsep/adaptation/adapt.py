@@ -95,7 +95,7 @@ def adapt(
     updates = UPDATES if options.adapt is None else options.adapt
     frames = STFT.frames(recording.frames)
     chosen = _excerpt(strokes, frames)
-    pull = _pull(strokes, transcription.hits)
+    pull = _pull(strokes, transcription.hits, templates.device)
     problem = _problem(recording, strokes, chosen, start, pull)
     progress("adapting", 0.2)
     fit = problem.scaled().refined(updates)
@@ -129,12 +129,12 @@ def _start(templates: Tensor, strokes: Strokes, hits: tuple[Hit, ...], channels:
     return Fit(layers, (strengths / mean[drum]).to(templates))
 
 
-def _pull(strokes: Strokes, hits: tuple[Hit, ...]) -> Pull:
+def _pull(strokes: Strokes, hits: tuple[Hit, ...], device: torch.device) -> Pull:
     """Drums whose hits are uncertain learn less: what they hear may be another drum."""
     confidence = np.bincount(strokes.drum, [hit.confidence for hit in hits])
     mean = confidence / np.bincount(strokes.drum)
     pull = torch.from_numpy(PULL + DOUBT * (1 - mean)).float()
-    return Pull(templates=pull.repeat_interleave(LAYERS)[:, None, None])
+    return Pull(templates=pull.repeat_interleave(LAYERS)[:, None, None].to(device))
 
 
 def _excerpt(strokes: Strokes, frames: int) -> list[int]:

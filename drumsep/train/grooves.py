@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pretty_midi
-
+from drumsep import midi
 from drumsep.drums import DRUM_OF_NOTE, Drum
 from drumsep.errors import DrumsepError
 from drumsep.train.kits import BELL, PEDAL, XSTICK
@@ -34,13 +33,9 @@ Groove = tuple[Note, ...]  # ordered by time
 
 def read_groove(path: Path) -> Groove:
     """The drum notes of a MIDI file, ordered by time; notes of no drum are left out."""
-    notes = (
-        note
-        for instrument in pretty_midi.PrettyMIDI(str(path)).instruments
-        for note in instrument.notes
-    )
+    notes, _ = midi.read_notes(path)
     strokes = (
-        Note(note.start, drum, note.velocity, ARTICULATIONS.get(note.pitch, drum.value))
+        Note(note.time, drum, note.velocity, ARTICULATIONS.get(note.pitch, drum.value))
         for note in notes
         if (drum := DRUM_OF_NOTE.get(note.pitch)) is not None
     )

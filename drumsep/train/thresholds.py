@@ -12,7 +12,7 @@ from drumsep.train import scoring
 from drumsep.train.validation import Annotated
 from drumsep.transcriber.peaks import Peaks, pick
 
-CANDIDATES = np.arange(0.1, 0.81, 0.05)  # of a threshold
+CANDIDATES = np.arange(0.1, 0.91, 0.05)  # of a threshold
 WINDOW = 0.05  # s a hit may be off
 STRICT_WINDOW = 0.02  # s
 STEM_SHARE = 0.5  # of the mean over stems in what thresholds maximise; the rest is over all hits
