@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pretty_midi
 import soundfile
 
+from drumsep import midi
 from drumsep.drums import DRUM_NAMES, DRUMS
+from drumsep.results import Hit, Transcription
+from drumsep.tempo import TempoMap
 from drumsep.train.kits import RATE
 
 BEFORE = 22  # samples of a file before its onset
@@ -51,12 +53,10 @@ def write_grooves(folder: Path, count: int = 2, seconds: float = 4.0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     for number in range(count):
-        part = pretty_midi.Instrument(0, is_drum=True)
-        for time in np.arange(0, seconds, 0.125):
-            drum = DRUMS[rng.integers(len(DRUMS))]
-            velocity = int(rng.integers(30, 128))
-            part.notes.append(pretty_midi.Note(velocity, drum.note, time, time + 0.05))
-        midi = pretty_midi.PrettyMIDI(resolution=960)
-        midi.instruments.append(part)
-        midi.write(str(folder / f"groove{number}.mid"))
+        hits = tuple(
+            Hit(float(time), DRUMS[rng.integers(len(DRUMS))], int(rng.integers(30, 128)) / 127)
+            for time in np.arange(0, seconds, 0.125)
+        )
+        path = folder / f"groove{number}.mid"
+        midi.write(path, Transcription(hits, seconds), TempoMap.constant(120))
     return folder
