@@ -34,7 +34,7 @@ UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
 ALPHA = 2.0
 PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
 PIECES = 6
-PULL, DOUBT = 0.5, 5.0  # of templates to their start, in hits: when certain, and added when not
+PULL, DOUBT = 0.8, 5.0  # of templates to their start, in hits: when certain, and added when not
 STRENGTH_UPDATES = 2  # of the hits outside of the excerpt
 LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
 

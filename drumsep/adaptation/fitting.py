@@ -25,7 +25,7 @@ TINY = torch.finfo(torch.float32).tiny
 class Pull:
     """How much the start counts beside the recording; zero: the maximum of the likelihood."""
 
-    templates: float | Tensor = 0.5  # in hits of strength one; (K, 1, 1), or the same for all
+    templates: float | Tensor = 0.8  # in hits of strength one; (K, 1, 1), or the same for all
     strengths: float = 0.5  # in hits like the one in question
 
 
