@@ -38,7 +38,7 @@ class FitMasker:
 
     def _magnitudes(self, spectrum: Tensor, start: int) -> Tensor:
         channels, bins, frames = spectrum.shape
-        magnitudes = self.fit.templates.new_zeros(len(self.stems), channels * bins, frames)
+        magnitudes = self.fit.templates.new_zeros(len(self.stems), frames, channels * bins)
         placement = place(self.strokes, start, start + frames)
         hearing = Hearing(placement, self.strokes, self.device)
         activations = hearing.activations(self.fit.strengths)
@@ -47,8 +47,8 @@ class FitMasker:
         spectra = (self.fit.templates / loudest).view(drums, rows, channels * bins)
         active = activations.view(drums, rows, frames)
         for number, drum in enumerate(self.strokes.drums):
-            magnitudes[self._stem(drum)] += spectra[number].T @ active[number]
-        return magnitudes.view(-1, channels, bins, frames)
+            magnitudes[self._stem(drum)] += active[number].T @ spectra[number]
+        return magnitudes.view(-1, frames, channels, bins).permute(0, 2, 3, 1)
 
     def _stem(self, drum: Drum) -> int:
         return drum.stem_index if self.stems == STEMS else DRUMS.index(drum)
