@@ -59,7 +59,10 @@ class OneShotsTask:
         stream = separator.stream(source, options, progress)
         found = self._one_shots(stream, source, progress)
         if not found.one_shots:
-            raise DrumsepError(f"{track.path}: no drum hits found, so there is no kit to export")
+            cause = "no drum hits found"
+            if stream.transcription.hits:
+                cause = f"{separator.name} made no one-shot of its hits"
+            raise DrumsepError(f"{track.path}: {cause}, so there is no kit to export")
         with staged(folder, self.staging(track)) as staging:
             kit.write(staging, found, track.title)
         warnings = source.warnings + stream.warnings
