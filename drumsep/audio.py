@@ -3,7 +3,6 @@
 Headers lie, so a file is decoded once when it is opened: its length is what came out of it.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 import soundfile
 
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.results import Audio, Samples
 from drumsep.wav import format_tag
 
@@ -90,7 +90,7 @@ class AudioFile:
         """What a manifest says of the file."""
         return {
             "file": self.path.name,
-            "sha256": sha256(self.path),
+            "sha256": file_sha256(self.path),
             "rate": self.rate,
             "channels": self.channels,
             "frames": self.frames,
@@ -108,12 +108,6 @@ class AudioFile:
                 if not len(block):
                     return
                 yield block.T
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_readable(path: Path) -> None:

@@ -17,9 +17,10 @@ from platformdirs import user_cache_path
 
 from drumsep import __version__
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.importing import IDM_OFFICIAL_SHA256, import_model
 from drumsep.results import Progress, no_progress
-from drumsep.weights import ModelCard, file_sha256, installed
+from drumsep.weights import ModelCard, installed
 
 TIMEOUT = 30  # s without a byte
 BLOCK = 1 << 16  # bytes read at a time

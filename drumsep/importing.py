@@ -15,6 +15,7 @@ from drumsep import weights
 from drumsep.archives import extract, open_archive
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.pickles import is_checkpoint, read_state
 from drumsep.weights import ModelCard, Origin
 
@@ -201,7 +202,7 @@ def _read(file: Path, title: str) -> _Checkpoint:
     """Read a checkpoint that messages call `title`, and check its values."""
     try:
         state = read_state(file)
-        sha256 = weights.file_sha256(file)
+        sha256 = file_sha256(file)
     except DrumsepError as error:
         raise DrumsepError(f"{title}: {str(error).removeprefix(f'{file}: ')}") from error
     for name, tensor in state.items():

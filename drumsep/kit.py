@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from drumsep import sfz
-from drumsep.audio import AudioFile, sha256
+from drumsep.audio import AudioFile
 from drumsep.drums import DRUM_NAMES, DRUMS, Drum
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.results import Audio, Kit, OneShot
 from drumsep.wav import write_audio
 
@@ -116,7 +117,7 @@ def _entry(folder: Path, file: str, shot: OneShot, gain_db: float) -> dict[str, 
         "gain_db": gain_db,
         "time": shot.time,
         "isolation_db": shot.isolation,
-        "sha256": sha256(folder / SAMPLES / file),
+        "sha256": file_sha256(folder / SAMPLES / file),
     }
 
 

@@ -9,6 +9,7 @@ import torch
 
 from drumsep import importing, weights
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.separator import Model, Separator, Transcriber
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
         return {card.name: card.sha256 for card in cards}
     if not given.is_file():
         raise DrumsepError(f"{given}: no such file (drumsep models import takes folders)")
-    return {given.name: weights.file_sha256(given)}
+    return {given.name: file_sha256(given)}
 
 
 def installed_models() -> tuple[str, ...]:

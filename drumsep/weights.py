@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from platformdirs import user_data_path
 
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -184,12 +185,6 @@ def store(
     except OSError as error:
         raise DrumsepError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return read_card(path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _serialised(state: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> bytes:

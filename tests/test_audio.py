@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumsep import audio
-from drumsep.audio import AUDIO_SUFFIXES, AudioFile, sha256
+from drumsep.audio import AUDIO_SUFFIXES, AudioFile
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.results import Audio
 
 LOSSLESS = {
@@ -208,7 +209,7 @@ def test_a_description_says_what_a_manifest_needs(tmp_path: Path, loop: Audio) -
     path = write(tmp_path / "a.wav", loop)
     assert AudioFile(path).description() == {
         "file": "a.wav",
-        "sha256": sha256(path),
+        "sha256": file_sha256(path),
         "rate": 44100,
         "channels": 2,
         "frames": loop.frames,

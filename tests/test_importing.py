@@ -15,6 +15,7 @@ from torch import Tensor
 from drumsep import importing, weights
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.idm import official as idm_official
 from drumsep.idm.network import Dimensions as IdmDimensions
 from drumsep.importing import import_model
@@ -101,7 +102,7 @@ def test_larsnet_is_imported_from_a_folder(tmp_path: Path, user: Path, five: Sta
     assert (card.name, card.kind, card.licence) == ("larsnet-official", "larsnet", "CC-BY-NC-4.0")
     assert card.non_commercial and "polimi-ispl/larsnet" in card.source
     assert card.path.parent == user and card == weights.find("larsnet-official")
-    hashes = [weights.file_sha256(file) for file in (tmp_path / "larsnet").rglob("*.pth")]
+    hashes = [file_sha256(file) for file in (tmp_path / "larsnet").rglob("*.pth")]
     assert len(hashes) == 5 and all(sha256 in card.notes for sha256 in hashes)
     state, metadata = weights.read(card)
     assert set(state) == set(toy_state(SIZE))
@@ -234,7 +235,7 @@ def test_an_idm_of_any_size_is_imported(tmp_path: Path, idm: dict[str, Tensor]) 
     path = lightning(tmp_path / "run" / "checkpoints" / "Best=3 (new).ckpt", idm)
     card = import_model(path)
     assert (card.name, card.kind, card.licence) == ("best-3-new", "idm", "not stated")
-    assert card.source == "Best=3 (new).ckpt" and weights.file_sha256(path) in card.notes
+    assert card.source == "Best=3 (new).ckpt" and file_sha256(path) in card.notes
     assert import_model(tmp_path / "run", "mine").sha256 == card.sha256
     lightning(tmp_path / "run" / "last.ckpt", idm)
     assert "found checkpoints/Best=3 (new).ckpt, last.ckpt" in refusal(tmp_path / "run")

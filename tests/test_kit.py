@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drumsep import kit, sfz
-from drumsep.audio import sha256
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.results import Audio, Kit, OneShot
 
 
@@ -103,7 +103,7 @@ def test_where_samples_come_from_is_kept(tmp_path: Path) -> None:
     assert (hat.kind, hat.time, hat.isolation) == ("synthesised", None, None)
     first = json.loads((tmp_path / "kit.json").read_text())["samples"][0]
     assert first["note"] == 36
-    assert first["sha256"] == sha256(tmp_path / first["file"])
+    assert first["sha256"] == file_sha256(tmp_path / first["file"])
 
 
 def test_the_same_kit_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drumsep import loading, weights
+from drumsep import loading
 from drumsep.drums import STEMS, Drum
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.results import Hit, Options, Transcription
 from tests.conftest import drum_loop
 
@@ -41,7 +42,7 @@ def test_weights_by_path_are_the_model_by_name(toy_installed: str, toy_weights: 
     for name, stem in by_path.separate(drum_loop(seconds=0.5), options).stems.items():
         same = by_name.separate(drum_loop(seconds=0.5), options).stems[name]
         np.testing.assert_array_equal(stem.samples, same.samples)
-    assert loading.hashes("mine", path) == {path.name: weights.file_sha256(path)}
+    assert loading.hashes("mine", path) == {path.name: file_sha256(path)}
 
 
 def test_damaged_weights_are_refused(toy_weights: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drumsep import weights
 from drumsep.errors import DrumsepError
+from drumsep.hashing import file_sha256
 from drumsep.weights import ModelCard, Origin
 
 STATE = {
@@ -43,7 +44,7 @@ def test_what_is_stored_is_read_back(tmp_path: Path) -> None:
         "name": "toy",
         "kind": "idm",
         "path": str(tmp_path / "new" / "folder" / "toy.safetensors"),
-        "sha256": weights.file_sha256(card.path),
+        "sha256": file_sha256(card.path),
         "licence": "CC0-1.0",
         "source": "made by formula",
         "notes": "für Tests",
@@ -130,7 +131,7 @@ def test_a_file_of_another_kind_is_refused_even_with_its_hash(tmp_path: Path, da
     card = stored(tmp_path)
     card.path.write_bytes(data)
     told = json.loads(card.path.with_suffix(".json").read_text("utf-8"))
-    told["sha256"] = weights.file_sha256(card.path)
+    told["sha256"] = file_sha256(card.path)
     card.path.with_suffix(".json").write_text(json.dumps(told), "utf-8")
     with pytest.raises(DrumsepError, match="not a safetensors file"):
         weights.read(weights.read_card(card.path))

@@ -66,7 +66,7 @@ def carry_out(task: FileTask, inputs: Sequence[Path], out: Path, run: Run) -> No
 
 def _plan(task: FileTask, tracks: Sequence[Track], out: Path) -> None:
     """Find every reason not to start before anything is computed or written."""
-    task.choice.identity()
+    _ = task.choice.identity  # unknown models and missing weights are found here
     if task.existing == "refuse":
         there = [path for track in tracks for path in task.results(track) if _occupied(path)]
         if there:

@@ -11,11 +11,11 @@ from typing import Any
 import platformdirs
 
 import drumsep
-from drumsep.audio import sha256
 from drumsep.evaluate.estimates import Trial
 from drumsep.evaluate.plan import System
 from drumsep.evaluate.scores import ClipResult
 from drumsep.evaluate.statistics import Score
+from drumsep.hashing import file_sha256
 from drumsep.loading import hashes
 
 
@@ -31,7 +31,7 @@ def place(folder: Path, trial: Trial) -> Path:
         "weights": weights(trial.system),
         "groups": trial.groups,
         "clip": trial.clip.name,
-        "files": [sha256(path) for path in trial.clip.files],
+        "files": [file_sha256(path) for path in trial.clip.files],
         "kit": _kit_version(trial),
         "code": _code_version(),
     }
@@ -62,7 +62,7 @@ def _code_version() -> str:
 def _hash_of(folder: Path, pattern: str = "*") -> str:
     """One hash for the files below a folder, names and contents."""
     files = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    facts = "".join(f"{path.relative_to(folder)} {sha256(path)}\n" for path in files)
+    facts = "".join(f"{path.relative_to(folder)} {file_sha256(path)}\n" for path in files)
     return hashlib.sha256(facts.encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Which model a task works with, as settings that travel to other processes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,11 @@ class ModelChoice:
         except DrumsepError as error:
             raise UsageError(str(error)) from error
 
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What a manifest says of the model: its name and its weights' SHA-256, without loading.
+
+        Found once: a batch asks for every file, and hashing a checkpoint takes longer than a loop.
 
         Raises:
             UsageError: unknown name, or no such file.

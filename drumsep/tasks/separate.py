@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from drumsep import __version__, judgement, midi, notes, tempo
-from drumsep.audio import AudioFile, sha256
+from drumsep.audio import AudioFile
+from drumsep.hashing import file_sha256
 from drumsep.inputs import Track
 from drumsep.outputs import (
     MANIFEST,
@@ -62,7 +63,7 @@ class SeparateTask:
             return None
         same = manifest.get("settings") == self._settings(track) and manifest.get("input", {}).get(
             "sha256"
-        ) == sha256(track.path)
+        ) == file_sha256(track.path)
         return manifest | {"output": str(folder)} if same else None
 
     def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class SeparateTask:
         """All that decides the bytes that are written, beside the input."""
         options = self.options
         onsets = notes.file_for(self.onsets, track.name)
-        return self.choice.identity() | {
+        return self.choice.identity | {
             "stems": options.stems,
             "mask": options.mask,
             "alpha": options.alpha,
@@ -116,7 +117,7 @@ class SeparateTask:
             "overlap": options.overlap,
             "seed": options.seed,
             "thresholds": {drum.value: value for drum, value in options.thresholds.items()},
-            "onsets_sha256": sha256(onsets) if onsets else None,
+            "onsets_sha256": file_sha256(onsets) if onsets else None,
             "depth": self.depth,
             "residual": self.residual,
             "tempo": self.tempo,

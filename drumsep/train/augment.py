@@ -42,13 +42,6 @@ def pan(audio: Audio, position: float) -> Audio:
     return result
 
 
-def shared_gain(stems: Audio, before: Audio, after: Audio) -> Audio:
-    """Stems (K, ..., N) whose sum `before` has become `after`, changed by the same factor each."""
-    small = np.abs(before) < EPSILON
-    factor = np.where(small, 1, after / np.where(small, 1, before))
-    return stems * factor.astype(np.float32)
-
-
 def saturation_gain(mixture: Audio, drive: float) -> Audio:
     """The gain per sample by which tanh saturates `mixture` (..., N), 1 for small signals."""
     driven = np.float32(drive) * mixture
