@@ -29,7 +29,7 @@ class Recipe:
     seconds: float = 4.0
     channels: int = 1
     together: bool = True  # one stem, the sum of all, as the transcriber needs no more
-    plain: float = 0.0  # probability that nothing below happens
+    plain: float = 0.15  # probability that nothing below happens
     electronic: float = 0.12  # probability that the first kit is a drum machine
     kit_swap: float = 0.5  # probability that stems come from different kits
     doubling: float = 0.15  # probability, per drum, of two kits at once

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drumsep.drums import DRUMS, STEMS
+from drumsep.drums import STEMS
 
 Times = NDArray[np.float64]
-
-STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])  # (9,)
 
 
 def matched(truth: Times, found: Times, window: float) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from torch import nn
 from drumsep.drums import DRUMS, STEMS
 from drumsep.train import scoring
 from drumsep.train.validation import Annotated
-from drumsep.transcriber.peaks import Peaks, pick
+from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, pick
 
 CANDIDATES = np.arange(0.1, 0.91, 0.05)  # of a threshold
 WINDOW = 0.05  # s a hit may be off
@@ -43,7 +43,7 @@ def f_measures(
 
 def stem_times(peaks: Peaks, frame_rate: float) -> list[scoring.Times]:
     """The times (s) of peaks, ascending, for each stem."""
-    stems = scoring.STEM_OF_DRUM[peaks.drums]
+    stems = STEM_OF_DRUM[peaks.drums]
     return [np.sort(peaks.frames[stems == stem]) / frame_rate for stem in range(len(STEMS))]
 
 
@@ -122,7 +122,7 @@ def velocity_correlations(
 def _velocity_pairs(
     peaks: Peaks, recording: Annotated, stem: int, frame_rate: float
 ) -> list[tuple[float, float]]:
-    own = np.flatnonzero(scoring.STEM_OF_DRUM[peaks.drums] == stem)
+    own = np.flatnonzero(STEM_OF_DRUM[peaks.drums] == stem)
     own = own[np.argsort(peaks.frames[own], kind="stable")]
     known = recording.velocities[stem]
     return [

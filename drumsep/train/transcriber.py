@@ -18,7 +18,7 @@ from drumsep.train.mixing import HEAVY, Mix
 from drumsep.train.storing import save
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
-from drumsep.transcriber.network import Dimensions, Transcriber, to_metadata
+from drumsep.transcriber.network import Dimensions, Transcriber, compressed, to_metadata
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
 
 COMMAND = "drumsep train transcriber"
@@ -28,7 +28,8 @@ UNCERTAIN = 2  # frames around such a hit that count neither way
 QUIETEST = 25.0  # dB below full scale, of a clip
 TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
 VELOCITY_WEIGHT = 5.0  # of the mean square error, which is 20 times smaller than the onset loss
-RETURN = 60  # batches after which a clip is used again; a multiple of the number of workers
+USES = 3  # of every clip: rendering takes as long as learning
+RETURN = 30  # batches between them; a multiple of the number of workers
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
 
@@ -75,37 +76,42 @@ class TranscriberTrainee:
         self.validation = validation
         self._clips = clips
         self._batch = batch
+        self._listener = Transcriber(network.dimensions)  # on the CPU, where clips are made
         self._examples: dict[int, Batch] = {}
+        self._share = -(-batch // USES)
+        self._kept = ((USES - 1) * RETURN + 1) * self._share  # examples, from first to last use
 
     def batch(self, number: int) -> Batch:
-        """Samples (B, N), onsets, velocities and weights (B, 9, T).
+        """Magnitudes (B, 2, bands, T); onsets, velocities and weights (B, 9, T).
 
-        Half of the clips are new, half those of `RETURN` batches ago, at another level: rendering
-        takes longer than learning.
+        A third of the clips are new; the others were new `RETURN` and twice as many batches ago,
+        and come at another level.
         """
-        half = self._batch // 2
-        new = [(number + RETURN) * half + place for place in range(half)]
-        old = [number * half + place for place in range(self._batch - half)]
+        clips = [
+            (number + turn * RETURN) * self._share + place
+            for turn in reversed(range(USES))
+            for place in range(self._share)
+        ][: self._batch]
         rng = np.random.default_rng((1, number))
-        rows = [_at_level(self._example(clip), rng) for clip in new + old]
+        rows = [_at_level(self._example(clip), rng) for clip in clips]
         return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
     def _example(self, number: int) -> Batch:
-        """Clip `number` as samples (N,) with a peak of 1, and its targets; kept for a while."""
+        """Clip `number`, its mixture's peak at 1, and its targets; kept for a while."""
         if number not in self._examples:
             mix = self._clips[number]
-            samples = at_peak(mix.mixture.mean(axis=0))
-            frames = 1 + len(samples) // self.dimensions.hop
-            example = torch.from_numpy(samples), *targets(mix, self.dimensions, frames)
-            self._examples[number] = example
-            if len(self._examples) > (RETURN + 1) * self._batch // 2:
+            samples = torch.from_numpy(at_peak(mix.mixture.mean(axis=0)))
+            with torch.no_grad():
+                mel = self._listener.mel(samples[None])[0]
+            self._examples[number] = mel, *targets(mix, self.dimensions, mel.shape[-1])
+            if len(self._examples) > self._kept:
                 del self._examples[next(iter(self._examples))]
         return self._examples[number]
 
     def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Onset and velocity losses of one batch."""
-        samples, onsets, velocities, weights = batch
-        log_mel = _with_tone(network.log_mel(samples))  # type: ignore[operator]
+        mel, onsets, velocities, weights = batch
+        log_mel = _with_tone(compressed(mel))
         logits, found = network(log_mel.contiguous(memory_format=torch.channels_last))
         onset = onset_loss(logits.float(), onsets, weights)
         velocity = velocity_loss(found.float(), velocities, onsets, weights)
@@ -124,10 +130,10 @@ class TranscriberTrainee:
 
 
 def _at_level(example: Batch, rng: np.random.Generator) -> Batch:
-    """An example with its samples up to QUIETEST dB softer."""
-    samples, *truth = example
+    """An example up to QUIETEST dB softer."""
+    mel, *truth = example
     level = -min(abs(rng.normal(0, 7)), QUIETEST)
-    return samples * 10 ** (level / 20), *truth
+    return mel * 10 ** (level / 20), *truth
 
 
 def _with_tone(log_mel: Tensor) -> Tensor:
@@ -167,7 +173,7 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
         clips = Clips(
             read_kits(options.validation_kits, channels=1),
             read_grooves(options.grooves, "validation"),
-            Recipe(seconds=6.0, tone=0.8, strength=HEAVY),
+            Recipe(seconds=6.0, plain=0.0, tone=0.8, strength=HEAVY),
             HEAVY_SEED,
         )
         sets["heavy"] = rendered(clips, HEAVY_CLIPS)

@@ -40,7 +40,7 @@ class Dimensions:
     channels: int = 16  # of the first convolution; the following have 2, 3 and 4 times as many
     features: int = 128  # per frame, after frequency is folded
     blocks: int = 7  # dilated convolutions, dilation doubling from 1
-    dropout: float = 0.1
+    dropout: float = 0.0  # what it hears is varied enough
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> "Dimensions":
@@ -113,11 +113,15 @@ class Transcriber(nn.Module):
         `samples` (B, N) -> (B, 2, bands, T), T = 1 + N // hop; frame f is centred on sample
         f * hop, and silence is 0. The axis of 2 is the long and the short window.
         """
+        return compressed(self.mel(samples))
+
+    def mel(self, samples: Tensor) -> Tensor:
+        """Magnitudes per mel band, proportional to the samples; shaped as `log_mel`."""
         both = [
             self._mel(samples, self.long_window, self.long_filters),
             self._mel(samples, self.short_window, self.short_filters),
         ]
-        return torch.log1p(LOUDNESS * torch.stack(both, dim=1))
+        return torch.stack(both, dim=1)
 
     def _mel(self, samples: Tensor, window: Tensor, filters: Tensor) -> Tensor:
         """Magnitudes (B, bands, T) of samples (B, N); one is a sine of amplitude one."""
@@ -163,6 +167,11 @@ class _Dilated(nn.Sequential):
             nn.Dropout(dropout),
             nn.Conv1d(features, features, 1),
         )
+
+
+def compressed(mel: Tensor) -> Tensor:
+    """Magnitudes as the network takes them: linear below -60 dB, logarithmic above."""
+    return torch.log1p(LOUDNESS * mel)
 
 
 def mel_filters(size: Dimensions, n_fft: int) -> Tensor:

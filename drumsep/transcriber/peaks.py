@@ -1,20 +1,30 @@
-"""From onset probabilities per frame to hits: pure functions on numpy arrays."""
+"""From onset probabilities per frame to hits: pure functions on numpy arrays.
+
+Hits are looked for stem by stem. Where the network wavers between two toms, or crash and ride,
+it gives each a share of one stroke: the stem has been struck with the probability that they sum
+to, and the drum with the largest share was hit.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drumsep.drums import Drum
+from drumsep.drums import DRUMS, STEMS, Drum
 
 GAP = 2  # frames: a peak is the highest of itself and this many on either side
+NEAR = 1  # frames around a peak in which the drums of its stem are compared
+SURE = 0.85  # probability from which a second drum of a stem counts as struck at the same time
 
 # How training marks an onset at frame f + d, |d| <= 1/2: 1 at f, SIDE + LEAN * d at f + 1 and
 # SIDE - LEAN * d at f - 1. `pick` reads d back.
 SIDE = 0.4
 LEAN = 0.6
 
-HATS = (Drum.HIHAT_CLOSED.position, Drum.HIHAT_OPEN.position)
+STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])
+HATS = (Drum.HIHAT_CLOSED.position, Drum.HIHAT_OPEN.position)  # one pair, open or closed
+
+Activations = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,33 +34,31 @@ class Peaks:
     frames: NDArray[np.float64]  # with a fraction
     drums: NDArray[np.int64]  # position in DRUMS
     velocities: NDArray[np.float32]  # 0..1
-    confidences: NDArray[np.float32]  # onset probability, threshold..1
+    confidences: NDArray[np.float32]  # probability of an onset in the stem, threshold..1
 
 
-def pick(
-    onsets: NDArray[np.float32], velocities: NDArray[np.float32], thresholds: NDArray[np.float32]
-) -> Peaks:
+def pick(onsets: Activations, velocities: Activations, thresholds: Activations) -> Peaks:
     """Hits in onset probabilities (9, T) and velocities (9, T), by thresholds (9,).
 
-    A hit is a local maximum over `GAP` frames on either side that reaches its drum's threshold;
-    of equal neighbours the first counts. A hi-hat is either open or closed: of two such hits
-    within `GAP` frames the more probable stays.
+    A stem is struck at a local maximum, over `GAP` frames on either side, of its drums' summed
+    probabilities; of equal neighbours the first counts. The likeliest drum around it is hit when
+    the sum reaches that drum's threshold; so are others of the stem that are sure, but for the
+    hi-hat, which is either open or closed.
     """
-    drums, frames = np.nonzero(_local_maxima(onsets) & (onsets >= thresholds[:, None]))
-    kept = _one_hat(onsets, drums, frames)
-    drums, frames = drums[kept], frames[kept]
-    order = np.lexsort((drums, frames))
-    drums, frames = drums[order], frames[order]
+    summed = np.stack([onsets[STEM_OF_DRUM == stem].sum(axis=0) for stem in range(len(STEMS))])
+    confidences = np.minimum(summed, 1)[STEM_OF_DRUM]
+    struck = _local_maxima(summed)[STEM_OF_DRUM] & _struck_drums(onsets)
+    frames, drums = np.nonzero((struck & (confidences >= thresholds[:, None])).T)
     return Peaks(
-        frames=frames + _offsets(onsets, drums, frames),
+        frames=frames + _offsets(summed, STEM_OF_DRUM[drums], frames),
         drums=drums,
         velocities=velocities[drums, frames],
-        confidences=onsets[drums, frames],
+        confidences=confidences[drums, frames],
     )
 
 
-def _local_maxima(onsets: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where (9, T) no frame within GAP is higher, nor an earlier one as high."""
+def _local_maxima(onsets: Activations) -> NDArray[np.bool_]:
+    """Where no frame of its row within GAP is higher, nor an earlier one as high."""
     frames = onsets.shape[1]
     padded = np.pad(onsets, ((0, 0), (GAP, GAP)), constant_values=-1)
     highest = np.ones(onsets.shape, bool)
@@ -60,26 +68,27 @@ def _local_maxima(onsets: NDArray[np.float32]) -> NDArray[np.bool_]:
     return highest
 
 
-def _one_hat(
-    onsets: NDArray[np.float32], drums: NDArray[np.int64], frames: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Which hits (H,) stay when open and closed hi-hats exclude each other."""
-    kept = np.ones(len(drums), bool)
-    closed, opened = (np.flatnonzero(drums == hat) for hat in HATS)
-    for one in closed:
-        for other in opened[np.abs(frames[opened] - frames[one]) <= GAP]:
-            pair = (one, other)
-            kept[min(pair, key=lambda hit: float(onsets[drums[hit], frames[hit]]))] = False
-    return kept
+def _struck_drums(onsets: Activations) -> NDArray[np.bool_]:
+    """Which drums (9, T) would be hit if their stem were struck in a frame."""
+    frames = onsets.shape[1]
+    padded = np.pad(onsets, ((0, 0), (NEAR, NEAR)))
+    near = np.max([padded[:, shift : shift + frames] for shift in range(2 * NEAR + 1)], axis=0)
+    struck = near >= SURE
+    struck[list(HATS)] = False
+    for stem in range(len(STEMS)):
+        own = np.flatnonzero(STEM_OF_DRUM == stem)
+        struck[own[near[own].argmax(axis=0)], np.arange(frames)] = True
+    result: NDArray[np.bool_] = struck
+    return result
 
 
 def _offsets(
-    onsets: NDArray[np.float32], drums: NDArray[np.int64], frames: NDArray[np.int64]
+    onsets: Activations, rows: NDArray[np.int64], frames: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """How far after its frame each hit lies, -1/2 to 1/2 frames, 0 at the ends."""
+    """How far after its frame each peak lies, -1/2 to 1/2 frames, 0 at the ends."""
     last = onsets.shape[1] - 1
     inside = (frames > 0) & (frames < last)
-    after = onsets[drums, np.minimum(frames + 1, last)].astype(np.float64)
-    before = onsets[drums, np.maximum(frames - 1, 0)]
-    offset = (after - before) / (2 * LEAN * onsets[drums, frames])
+    after = onsets[rows, np.minimum(frames + 1, last)].astype(np.float64)
+    before = onsets[rows, np.maximum(frames - 1, 0)]
+    offset = (after - before) / (2 * LEAN * onsets[rows, frames])
     return np.where(inside, np.clip(offset, -0.5, 0.5), 0.0)
