@@ -11,7 +11,7 @@ did in the recording, and tells which samples were synthesised and which cut fro
 import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,23 @@ def read(folder: Path) -> Kit:
     if not isinstance(entries, list) or content.get("format") != FORMAT:
         raise DrumsepError(f'{path}: needs "format": "{FORMAT}" and a list of "samples"')
     return Kit(tuple(_read_sample(path, number, entry) for number, entry in enumerate(entries, 1)))
+
+
+def folder_for(given: Path | None, track: PurePath) -> Path | None:
+    """The kit folder of a track: the one given, or that in it which has the track's name."""
+    if given is None or (given / DESCRIPTION).is_file():
+        return given
+    return given / track
+
+
+def kit_for(given: Path | None, track: PurePath) -> Kit | None:
+    """The user's kit of a track, or None where none is given.
+
+    Raises:
+        DrumsepError: as `read`.
+    """
+    folder = folder_for(given, track)
+    return None if folder is None else read(folder)
 
 
 def _places(kit: Kit) -> Iterator[tuple[OneShot, int, int]]:

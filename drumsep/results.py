@@ -142,6 +142,7 @@ class Options:
     alpha: float | None = None  # exponent of the filter in (0, 2]; None: the model's default
     seed: int = 0  # of the synthesis noise
     hits: Transcription | None = None  # the user's own hits, placed exactly as given
+    kit: Kit | None = None  # the user's own one-shots, instead of the model's
     adapt: int | None = None  # updates of the refinement; None: the model's default, 0: off
     thresholds: Mapping[Drum, float] = field(default_factory=dict)  # replace the transcriber's
     overlap: float = 0.0  # fraction of a chunk cross-faded with the next, for chunked networks

@@ -307,3 +307,28 @@ def test_every_command_has_help_that_is_complete(capsys: pytest.CaptureFixture[s
         assert len(capsys.readouterr().out.splitlines()) > 5
     assert run([]) == 2
     assert run(["--version"]) == 0
+
+
+def test_a_kit_of_ones_own_is_the_start_of_the_separation(
+    song: Path, onsets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kits, common = tmp_path / "kits", ["--onsets", str(onsets), "-q"]
+    copy = write(tmp_path / "copy.wav", drum_loop())
+    both = [str(song), str(copy)]
+    assert run(["oneshots", *both, *common, "--export", str(kits)]) == 0
+    for name, kit in (("none", []), ("one", [kits / "song"]), ("each", [kits])):
+        option = [part for folder in kit for part in ("--kit", str(folder))]
+        command = ["separate", *both, *common, *option, "--out", str(tmp_path / name)]
+        assert run(command) == 0
+    results = {name: tree(tmp_path / name) for name in ("none", "one", "each")}
+    assert results["none"]["song/kick.wav"] != results["one"]["song/kick.wav"]
+    assert results["one"]["song/kick.wav"] == results["each"]["song/kick.wav"]
+    hashes = [
+        json.loads(result["song/drumsep.json"])["settings"]["kit_sha256"]
+        for result in results.values()
+    ]
+    assert hashes[0] is None and hashes[1] is not None and hashes[1] == hashes[2]
+    capsys.readouterr()
+    nowhere = ["--kit", str(tmp_path / "nowhere"), "--out", str(tmp_path / "fails")]
+    assert run(["separate", str(song), *common, *nowhere]) == 1
+    assert "kit.json: cannot be read" in capsys.readouterr().err

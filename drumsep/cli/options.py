@@ -39,6 +39,10 @@ Onsets = Annotated[
     Path | None,
     typer.Option(help="Your own hits, placed as given: .mid, .csv or .json, or a folder of them"),
 ]
+Kit = Annotated[
+    Path | None,
+    typer.Option(help="Your own kit for the model to start from: a folder of drumsep oneshots"),
+]
 Adapt = Annotated[
     int | None,
     typer.Option(min=0, help="Updates that fit the drums to this recording; 0: off"),

@@ -34,6 +34,9 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Clips per step")] = 8,
     workers: Annotated[int, typer.Option(min=0, help="Processes that render clips")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and of every clip")] = 0,
+    licence: Annotated[
+        str, typer.Option(help="Licence of the weights that are made, for their card")
+    ] = "not stated",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT")] = False,
 ) -> None:
     """Train a network on sampled kits and MIDI grooves, rendered on the fly.
@@ -62,6 +65,7 @@ def train(
         bfloat16=bfloat16,
         workers=workers,
         resume=resume,
+        licence=licence,
     )
     import_module(f"drumsep.train.{network}").train(options, _report)
 

@@ -15,8 +15,10 @@ from drumsep.evaluate.estimates import Trial
 from drumsep.evaluate.plan import System
 from drumsep.evaluate.scores import ClipResult
 from drumsep.evaluate.statistics import Score
-from drumsep.hashing import file_sha256
+from drumsep.hashing import file_sha256, folder_sha256
 from drumsep.loading import hashes
+
+_hash_once = lru_cache(folder_sha256)
 
 
 def cache_folder() -> Path:
@@ -50,20 +52,12 @@ def weights(system: System) -> dict[str, str]:
 
 def _kit_version(trial: Trial) -> str | None:
     """Hash of the true kit's files, if there is one to look at."""
-    return _hash_of(trial.kits / trial.clip.kit) if trial.kits and trial.clip.kit else None
+    return _hash_once(trial.kits / trial.clip.kit) if trial.kits and trial.clip.kit else None
 
 
 def _code_version() -> str:
     """Version and hash of the code: results of changed code are never taken for new ones."""
-    return f"{drumsep.__version__} {_hash_of(Path(drumsep.__file__).parent, '*.py')}"
-
-
-@lru_cache
-def _hash_of(folder: Path, pattern: str = "*") -> str:
-    """One hash for the files below a folder, names and contents."""
-    files = sorted(path for path in folder.rglob(pattern) if path.is_file())
-    facts = "".join(f"{path.relative_to(folder)} {file_sha256(path)}\n" for path in files)
-    return hashlib.sha256(facts.encode()).hexdigest()
+    return f"{drumsep.__version__} {_hash_once(Path(drumsep.__file__).parent, '*.py')}"
 
 
 def remember(path: Path, result: ClipResult) -> None:

@@ -60,7 +60,7 @@ class LarsNetModel:
         """Find the hits, or take `options.hits`; the masks do not depend on them.
 
         Raises:
-            DrumsepError: nine stems or an adaptation are asked for.
+            DrumsepError: nine stems or an adaptation are asked for, or a kit is given.
         """
         if options.stems != len(STEMS):
             raise DrumsepError(f"{self.name} separates {len(STEMS)} stems, not {options.stems}")
@@ -68,6 +68,8 @@ class LarsNetModel:
             raise DrumsepError(
                 f"{self.name} has no templates to adapt, asked for {options.adapt} updates"
             )
+        if options.kit:
+            raise DrumsepError(f"{self.name} plays no kit, so it cannot start from yours")
         transcription = options.hits
         by_onsets = transcription is None and self.transcriber is None
         if transcription is None:

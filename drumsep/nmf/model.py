@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.adaptation.own_kit import with_kit
 from drumsep.adaptation.strokes import LAGS, RATE, STFT
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS
 from drumsep.dsp import Stft, wiener
@@ -129,6 +130,8 @@ class NmfModel:
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Prepare the stems; `options.hits` inform NMFD, `options.adapt` replaces UPDATES.
 
+        Bases are those of `options.kit` for the drums that it has.
+
         Raises:
             DrumsepError: unmasked stems are asked for.
         """
@@ -144,7 +147,7 @@ class NmfModel:
 
     def _masker(self, options: Options) -> PartsMasker:
         updates = UPDATES if options.adapt is None else options.adapt
-        templates = self.templates[:, :CONSECUTIVE]
+        templates = with_kit(self.templates, options.kit)[:, :CONSECUTIVE]
         if self.name == "sab-nmf":
             parts: Parts = SemiAdaptive(templates.mean(dim=1), updates)
             return PartsMasker(parts, BLOCK, options, templates.device)

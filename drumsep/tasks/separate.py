@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drumsep import __version__, judgement, midi, notes, tempo
+from drumsep import __version__, judgement, kit, midi, notes, tempo
 from drumsep.audio import AudioFile
-from drumsep.hashing import file_sha256
+from drumsep.hashing import file_sha256, folder_sha256
 from drumsep.inputs import Track
 from drumsep.outputs import (
     MANIFEST,
@@ -36,6 +36,7 @@ class SeparateTask:
     out: Path
     options: Options
     onsets: Path | None = None  # a notes file, or a folder with one per track
+    kit: Path | None = None  # a kit folder, or a folder with one per track
     depth: Depth = "24"
     residual: bool = False
     tempo: float | None = None  # beats per minute; None: estimated
@@ -74,7 +75,11 @@ class SeparateTask:
         """
         folder = self.out / track.name
         source = AudioFile(track.path)
-        options = replace(self.options, hits=notes.hits_for(self.onsets, track.name))
+        options = replace(
+            self.options,
+            hits=notes.hits_for(self.onsets, track.name),
+            kit=kit.kit_for(self.kit, track.name),
+        )
         stream = separator.stream(source, options, progress)
         beats = self._tempo(track, stream.transcription)
         with staged(folder, self.staging(track)) as staging:
@@ -109,6 +114,7 @@ class SeparateTask:
         """All that decides the bytes that are written, beside the input."""
         options = self.options
         onsets = notes.file_for(self.onsets, track.name)
+        own_kit = kit.folder_for(self.kit, track.name)
         return self.choice.identity | {
             "stems": options.stems,
             "mask": options.mask,
@@ -118,6 +124,7 @@ class SeparateTask:
             "seed": options.seed,
             "thresholds": {drum.value: value for drum, value in options.thresholds.items()},
             "onsets_sha256": file_sha256(onsets) if onsets else None,
+            "kit_sha256": folder_sha256(own_kit) if own_kit else None,
             "depth": self.depth,
             "residual": self.residual,
             "tempo": self.tempo,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from drumsep.adaptation.adapt import adapt
+from drumsep.adaptation.own_kit import with_kit
 from drumsep.adaptation.strokes import RATE
 from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, STEMS
@@ -37,13 +38,16 @@ class TemplateModel:
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and fit the templates to the recording.
 
+        Drums of `options.kit` start from its one-shots.
+
         Raises:
             DrumsepError: unmasked stems are asked for, and templates have no phase.
         """
         if not options.mask:
             raise DrumsepError(f"model {self.name!r} makes stems by masking only")
         found = options.hits or self.transcribe(recording, options, progress)
-        adapted = adapt(self.templates, found, recording, options, progress)
+        start = with_kit(self.templates, options.kit)
+        adapted = adapt(start, found, recording, options, progress)
         believed = options.hits is not None or options.adapt == 0
         return Analysis(
             names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
