@@ -17,6 +17,7 @@ from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
 from drumsep.train.kits import read_kits
 from drumsep.train.loop import Batch, TrainOptions, run
+from drumsep.train.mixing import Mix
 from drumsep.train.validation import Annotated
 from drumsep.transcriber.network import Dimensions, Transcriber, from_state
 from tests.train_data import write_grooves, write_kit
@@ -59,6 +60,32 @@ def trainee(
     return transcriber.TranscriberTrainee(
         Transcriber(TOY), clips, options.batch, {"some": validation}
     )
+
+
+class CountedClips(Clips):
+    """Clips that remember how often each was rendered."""
+
+    rendered_numbers: list[int]
+
+    def __getitem__(self, number: int) -> Mix:
+        self.rendered_numbers.append(number)
+        return super().__getitem__(number)
+
+
+def test_every_clip_is_used_again_and_rendered_once(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcriber, "RETURN", 3)
+    clips = CountedClips(
+        read_kits(options.kits, channels=1), read_grooves(options.grooves), Recipe(seconds=0.2), 0
+    )
+    clips.rendered_numbers = []
+    learner = transcriber.TranscriberTrainee(Transcriber(TOY), clips, 3, {})
+    for number in range(12):
+        learner.batch(number)
+    assert sorted(clips.rendered_numbers) == list(range(12 + 2 * 3))
+    onsets = [[set(row.nonzero()[:, 1].tolist()) for row in learner.batch(n)[1]] for n in (3, 6, 9)]
+    assert onsets[0][0] and onsets[0][0] == onsets[1][1] == onsets[2][2]  # all are clip 9
 
 
 def test_a_few_steps_lower_the_loss(options: TrainOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,6 @@ class TranscriberTrainee:
         self._listener = Transcriber(network.dimensions)  # on the CPU, where clips are made
         self._examples: dict[int, Batch] = {}
         self._share = -(-batch // USES)
-        self._kept = ((USES - 1) * RETURN + 1) * self._share  # examples, from first to last use
 
     def batch(self, number: int) -> Batch:
         """Magnitudes (B, 2, bands, T); onsets, velocities and weights (B, 9, T).
@@ -94,6 +93,7 @@ class TranscriberTrainee:
         ][: self._batch]
         rng = np.random.default_rng((1, number))
         rows = [_at_level(self._example(clip), rng) for clip in clips]
+        self._forget(before=(number + 1) * self._share)
         return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
     def _example(self, number: int) -> Batch:
@@ -104,9 +104,11 @@ class TranscriberTrainee:
             with torch.no_grad():
                 mel = self._listener.mel(samples[None])[0]
             self._examples[number] = mel, *targets(mix, self.dimensions, mel.shape[-1])
-            if len(self._examples) > self._kept:
-                del self._examples[next(iter(self._examples))]
         return self._examples[number]
+
+    def _forget(self, before: int) -> None:
+        """Drop examples that no later batch asks for."""
+        self._examples = {clip: kept for clip, kept in self._examples.items() if clip >= before}
 
     def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Onset and velocity losses of one batch."""
