@@ -53,30 +53,35 @@ class Stft:
     def overlap_add(self, spectrum: Tensor) -> Tensor:
         """Windowed inverse of (..., F, K), summed: (..., n_fft + (K - 1) * hop), not normalised."""
         pieces = torch.fft.irfft(spectrum.transpose(-1, -2), n=self.n_fft)
-        return self._add_shifted(pieces * self.window(pieces))
+        return self._add_shifted(pieces, self.window(pieces))
 
-    def window_energy(self, frames: int, like: Tensor) -> Tensor:
+    def window_energy(self, frames: int, device: torch.device) -> Tensor:
         """Sum of the squared windows of so many frames: what `overlap_add` is divided by."""
-        squared = self.window(like).square().expand(frames, self.n_fft)
-        return self._add_shifted(squared)
+        window = self.window(torch.empty(0, device=device))
+        return self._add_shifted(window.expand(frames, self.n_fft), window)
 
-    def _add_shifted(self, pieces: Tensor) -> Tensor:
-        """Add pieces (..., K, n_fft), each one hop later than the one before."""
+    def _add_shifted(self, pieces: Tensor, window: Tensor) -> Tensor:
+        """Add pieces (..., K, n_fft) times the window, each one hop later than the one before."""
         *lead, count, _ = pieces.shape
         overlap = self.n_fft // self.hop
         parts = pieces.reshape(*lead, count, overlap, self.hop)
         total = pieces.new_zeros(*lead, count + overlap - 1, self.hop)
-        for shift in range(overlap):
-            total[..., shift : shift + count, :] += parts[..., shift, :]
+        for shift, weight in enumerate(window.view(overlap, self.hop)):
+            total[..., shift : shift + count, :].addcmul_(parts[..., shift, :], weight)
         return total.flatten(-2)
 
 
-def masked(spectrum: Tensor, masks: Tensor) -> Tensor:
-    """Complex spectrum (C, F, T) times real masks (K, C or 1, F, T): complex (K, C, F, T).
+def magnitude(spectrum: Tensor) -> Tensor:
+    """Magnitudes of a spectrum, of bins from 1e-19 to 1e19; `abs` takes four times as long."""
+    return spectrum.real.square().add_(spectrum.imag.square()).sqrt_()
 
-    As two real products; a product of complex and real would first make the masks complex.
+
+def masked(spectrum: Tensor, masks: Tensor) -> Tensor:
+    """Complex spectrum (C, F, T) times real masks (C or 1, F, T).
+
+    Written over the masks made complex: a plain product would make them complex and then another.
     """
-    return torch.view_as_complex(torch.view_as_real(spectrum) * masks.unsqueeze(-1))
+    return masks.expand(spectrum.shape).to(spectrum.dtype).mul_(spectrum)
 
 
 def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:
@@ -92,5 +97,5 @@ def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:
     Returns:
         Masks in [0, 1], of the same shape; over K they sum to at most one.
     """
-    powers = magnitudes.pow(alpha)
-    return powers / (powers.sum(dim=0, keepdim=True) + eps)
+    powers = magnitudes.square() if alpha == 2 else magnitudes.pow(alpha)
+    return powers.mul_((powers.sum(dim=0) + eps).reciprocal_())

@@ -50,28 +50,35 @@ class Masker(Protocol):
 
 def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
     """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
-    stft = masker.stft
-    tail = None
+    stft, device = masker.stft, masker.device
+    tails: list[Tensor] = []  # of each stem, and of the energy: what overlaps the next block
     position = -stft.margin
     for start, spectrum in spectral_blocks(
-        recording, stft, masker.block, masker.lookahead, masker.device
+        recording, stft, masker.block, masker.lookahead, device
     ):
         masks = masker.masks(spectrum, start)
         count = masks.shape[-1]
         last = start + count == stft.frames(recording.frames)
-        summed = stft.overlap_add(masked(spectrum[..., :count], masks))
-        energy = stft.window_energy(count, summed)
-        if tail is not None:
-            overlap = tail[0].shape[-1]
-            summed[..., :overlap] += tail[0]
-            energy[..., :overlap] += tail[1]
-        ready = summed.shape[-1] if last else count * stft.hop
-        tail = (summed[..., ready:], energy[..., ready:])
-        piece = summed[..., :ready] / energy[..., :ready].clamp_min(1e-11)
+        summed = [_heard(stft, spectrum[..., :count], mask) for mask in masks]
+        summed.append(stft.window_energy(count, device))
+        for sound, tail in zip(summed, tails, strict=False):
+            sound[..., : tail.shape[-1]] += tail
+        ready = summed[-1].shape[-1] if last else count * stft.hop
+        tails = [sound[..., ready:] for sound in summed]
+        energy = summed.pop()[:ready].clamp_min(1e-11)
         first, stop = max(-position, 0), min(ready, recording.frames - position)
         position += ready
         if stop > first:
-            yield piece[..., first:stop].cpu().numpy()
+            pieces = [(sound[..., :ready] / energy)[..., first:stop] for sound in summed]
+            yield torch.stack(pieces).cpu().numpy()
+
+
+def _heard(stft: Stft, spectrum: Tensor, mask: Tensor) -> Tensor:
+    """What a stem (C, n) takes of a block's spectrum (C, F, T); most are silent now and then."""
+    if mask.amax() > 0:
+        return stft.overlap_add(masked(spectrum, mask))
+    length = stft.n_fft + (mask.shape[-1] - 1) * stft.hop
+    return spectrum.real.new_zeros(len(spectrum), length)
 
 
 def spectral_blocks(

@@ -17,11 +17,12 @@ from drumsep.drums import STEMS, Drum
 from drumsep.errors import DrumsepError, UsageError
 from drumsep.evaluate import cache, estimates, plan, report, run, scores, summary
 from drumsep.evaluate.dataset import find_clips, read_hits, read_truth
-from drumsep.evaluate.kits import TrueKit
+from drumsep.evaluate.kits import played
 from drumsep.evaluate.plan import ALL, METRICS, Oracle, System
 from drumsep.evaluate.statistics import Score, difference, mean, pooled
 from drumsep.recording import Recording
 from drumsep.results import Audio, Hit, Kit, OneShot, Options, Progress, Transcription
+from drumsep.sampled_kits import read_kit
 from drumsep.separator import Analysis, Separator
 
 pytest.importorskip("mir_eval")
@@ -263,12 +264,12 @@ class TestOracles:
 
     def test_a_kit_plays_the_nearest_drum_it_has(self, kits: Path) -> None:
         like = Audio(np.zeros((2, RATE), np.float32), RATE)
-        kit = TrueKit(kits / "beeps")
-        assert not kit.play([Hit(0.1, Drum.RIDE, 1)], like)["cymbals"].any()
-        kick = kit.play([Hit(0.9, Drum.KICK, 0.5)], like)["kick"]
+        kit = read_kit(kits / "beeps", channels=2, rate=RATE)
+        assert not played(kit, [Hit(0.1, Drum.RIDE, 1)], like)["cymbals"].any()
+        kick = played(kit, [Hit(0.9, Drum.KICK, 0.5)], like)["kick"]
         assert np.allclose(kick[:, 7200:], 0.5 * stroke(Drum.KICK, 1).samples[:, :800], atol=1e-6)
-        with pytest.raises(DrumsepError, match="not a kit"):
-            TrueKit(kits)
+        with pytest.raises(DrumsepError, match="does not describe a kit"):
+            read_kit(kits)
 
     @pytest.mark.reference
     def test_the_published_ceiling(self, shared: Path) -> None:

@@ -18,7 +18,7 @@ LAYERS = (
     {"dsp", "resample", "outputs", "wav", "archives"},
     {"audio", "tempo", "recording", "judgement", "stem_files", "weights", "pickles"},
     {"midi", "sfz", "inputs", "masking"},
-    {"notes", "kit", "separator"},
+    {"notes", "kit", "separator", "sampled_kits"},
     {"extraction"},
     {"adaptation", "onsets", "transcriber"},
     {"nmf", "template", "idm", "larsnet"},

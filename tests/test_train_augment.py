@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from drumsep.sampled_kits import RATE
 from drumsep.train import augment
-from drumsep.train.kits import RATE
 
 N = RATE // 2
 SIZE = 32768

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from drumsep.drums import DRUMS, STEMS, Drum
+from drumsep.sampled_kits import RATE, read_kits
 from drumsep.train import patterns
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
-from drumsep.train.kits import RATE, read_kits
 from drumsep.train.mixing import HEAVY, NONE, PAPER, Strength
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from drumsep import weights
+from drumsep.sampled_kits import read_kits
 from drumsep.train import transcriber
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import read_kits
 from drumsep.train.loop import Batch, TrainOptions, run
 from drumsep.train.mixing import Mix
 from drumsep.train.validation import Annotated

@@ -8,8 +8,8 @@ import pytest
 
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
+from drumsep.sampled_kits import RATE, SampledKit, read_kit, read_kits
 from drumsep.train.grooves import Note, read_grooves
-from drumsep.train.kits import RATE, SampledKit, read_kit, read_kits
 from drumsep.train.render import CHOKE, Timbre, Voice, bend, render
 from tests.train_data import BEFORE, one_shot, write_grooves, write_kit
 

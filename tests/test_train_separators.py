@@ -11,10 +11,10 @@ from drumsep.idm.network import Dimensions as IdmDimensions
 from drumsep.idm.network import Idm
 from drumsep.larsnet.network import Dimensions as LarsNetDimensions
 from drumsep.larsnet.network import LarsNet
+from drumsep.sampled_kits import read_kits
 from drumsep.train import idm, larsnet
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import read_kits
 from drumsep.train.loop import Trainee, TrainOptions, run
 from drumsep.train.losses import masked_l1, spectral_loss
 from tests.train_data import write_grooves, write_kit

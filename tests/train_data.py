@@ -9,8 +9,8 @@ import soundfile
 from drumsep import midi
 from drumsep.drums import DRUM_NAMES, DRUMS
 from drumsep.results import Hit, Transcription
+from drumsep.sampled_kits import RATE
 from drumsep.tempo import TempoMap
-from drumsep.train.kits import RATE
 
 BEFORE = 22  # samples of a file before its onset
 

@@ -1,6 +1,7 @@
 """Masks from a fit: each block of frames is modelled anew from the hits that it hears."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from drumsep.adaptation.strokes import LAGS, LAYERS, STFT, Strokes, place
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
 
-BLOCK = 256  # frames
+BLOCK = 64  # frames: as many as a processor's cache holds, with what is made of them
 EPS = 1e-12  # beside powers of magnitudes whose loudest is one
 
 
@@ -38,17 +39,27 @@ class FitMasker:
 
     def _magnitudes(self, spectrum: Tensor, start: int) -> Tensor:
         channels, bins, frames = spectrum.shape
-        magnitudes = self.fit.templates.new_zeros(len(self.stems), frames, channels * bins)
         placement = place(self.strokes, start, start + frames)
-        hearing = Hearing(placement, self.strokes, self.device)
-        activations = hearing.activations(self.fit.strengths)
-        drums, rows = len(self.strokes.drums), LAYERS * len(LAGS)
+        activations = Hearing(placement, self.strokes, self.device).activations(self.fit.strengths)
+        magnitudes = activations.new_zeros(len(self.stems), channels, frames, bins)
+        for number, (rows, spectra) in self._spectra.items():
+            if (active := activations[rows]).any():
+                torch.matmul(active.T, spectra, out=magnitudes[number])
+        return magnitudes.transpose(-1, -2)
+
+    @cached_property
+    def _spectra(self) -> dict[int, tuple[slice, Tensor]]:
+        """By number of a stem: its rows of the activations, and their spectra (C, rows, F)."""
         loudest = self.fit.templates.amax((1, 2)).sum().clamp_min(TINY)
-        spectra = (self.fit.templates / loudest).view(drums, rows, channels * bins)
-        active = activations.view(drums, rows, frames)
-        for number, drum in enumerate(self.strokes.drums):
-            magnitudes[self._stem(drum)] += active[number].T @ spectra[number]
-        return magnitudes.view(-1, frames, channels, bins).permute(0, 2, 3, 1)
+        spectra = (self.fit.templates / loudest).flatten(0, 1).unflatten(1, (-1, STFT.bins))
+        owners = [self._stem(drum) for drum in self.strokes.drums]
+        rows = LAYERS * len(LAGS)
+        found = {}
+        for stem in sorted(set(owners)):
+            first, count = owners.index(stem), owners.count(stem)  # its drums are neighbours
+            own = slice(first * rows, (first + count) * rows)
+            found[stem] = (own, spectra[own].transpose(0, 1).contiguous())
+        return found
 
     def _stem(self, drum: Drum) -> int:
         return drum.stem_index if self.stems == STEMS else DRUMS.index(drum)

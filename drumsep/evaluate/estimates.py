@@ -13,11 +13,12 @@ from torch import Tensor
 from drumsep.dsp import Stft, wiener
 from drumsep.errors import DrumsepError
 from drumsep.evaluate.dataset import Clip, Truth
-from drumsep.evaluate.kits import TrueKit
+from drumsep.evaluate.kits import played
 from drumsep.evaluate.plan import Oracle, System
 from drumsep.loading import load
 from drumsep.masking import masked_stems, spectral_blocks
 from drumsep.results import Audio, Kit, Options, Samples, Source, Transcription
+from drumsep.sampled_kits import read_kit
 from drumsep.separator import Separator
 
 # The ideal ratio mask of DESIGN: 93 ms windows, power spectra.
@@ -112,7 +113,8 @@ def _ceiling(trial: Trial, truth: Truth) -> Estimate:
     if trial.system.oracle is Oracle.MASK:
         sources = {name: stem.samples for name, stem in truth.stems.items()}
     else:
-        sources = TrueKit(trial.kit).play(_true_hits(truth).hits, truth.mixture)
+        kit = read_kit(trial.kit, truth.mixture.channels, truth.mixture.rate)
+        sources = played(kit, _true_hits(truth).hits, truth.mixture)
     stems = ideal_stems(truth.mixture, sources)
     return Estimate(stems, seconds=time.perf_counter() - start)
 

@@ -13,10 +13,10 @@ import torch
 from drumsep.errors import DrumsepError, UsageError
 from drumsep.evaluate.cache import place, recall, remember, weights
 from drumsep.evaluate.dataset import read_truth
-from drumsep.evaluate.estimates import Trial, estimate, options_of
-from drumsep.evaluate.kits import TrueKit
+from drumsep.evaluate.estimates import Estimate, Trial, estimate, options_of
 from drumsep.evaluate.plan import System
 from drumsep.evaluate.scores import ClipResult, score
+from drumsep.sampled_kits import RATE, SampledKit, read_kit
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,18 @@ def _check(system: System) -> None:
         raise UsageError(str(error)) from error
 
 
+def _true_kit(trial: Trial, answer: Estimate) -> SampledKit:
+    """The kit that a clip was played with, at the rate of the one-shots to be compared with it."""
+    rates = {shot.audio.rate for shot in answer.kit.one_shots}
+    return read_kit(trial.kit, channels=1, rate=max(rates, default=RATE))
+
+
 def measure(trial: Trial) -> Outcome:
     """Make one trial: read the clip, ask the system, score its answer."""
     try:
         truth = read_truth(trial.clip)
         answer = estimate(trial, truth)
-        kit = TrueKit(trial.kit) if trial.with_kit else None
+        kit = _true_kit(trial, answer) if trial.with_kit else None
         shares = score(truth, answer, kit, trial.groups)
     except (DrumsepError, OSError, MemoryError) as error:
         return Failure(trial.system.label, trial.clip.name, str(error) or type(error).__name__)

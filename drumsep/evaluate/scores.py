@@ -11,9 +11,10 @@ from drumsep.drums import STEMS
 from drumsep.evaluate import metrics
 from drumsep.evaluate.dataset import Truth
 from drumsep.evaluate.estimates import Estimate
-from drumsep.evaluate.kits import TrueKit
+from drumsep.evaluate.kits import strokes
 from drumsep.evaluate.statistics import Score
 from drumsep.results import Hit, Kit, Transcription
+from drumsep.sampled_kits import SampledKit
 
 WINDOWS = {"50": 0.05, "20": 0.02}  # s within which an onset is right
 VELOCITY_WINDOW = 0.05  # s
@@ -34,7 +35,9 @@ class ClipResult:
     shares: Shares
 
 
-def score(truth: Truth, estimate: Estimate, kit: TrueKit | None, groups: Collection[str]) -> Shares:
+def score(
+    truth: Truth, estimate: Estimate, kit: SampledKit | None, groups: Collection[str]
+) -> Shares:
     """All that the groups ask for and that truth and estimate allow; the rest is left out."""
     shares: Shares = {stem: {} for stem in STEMS}
     for stem in truth.stems:
@@ -73,18 +76,18 @@ def velocity_correlation(expected: Sequence[Hit], found: Sequence[Hit]) -> float
     return metrics.correlation(true, heard)
 
 
-def kit_distance(truth: TrueKit, kit: Kit, stem: str) -> float:
+def kit_distance(truth: SampledKit, kit: Kit, stem: str) -> float:
     """Mean over a stem's one-shots of the distance to the nearest true sample of that drum, in dB.
 
-    NaN where there is nothing to compare.
+    The true kit is read at the rate of the one-shots. NaN where there is nothing to compare.
     """
     distances = []
     for shot in kit.one_shots:
-        samples = truth.strokes(shot.drum) if shot.drum.stem == stem else ()
+        if shot.drum.stem != stem:
+            continue
         values = [
-            metrics.one_shot_distance(sample.samples, shot.audio.samples, sample.rate)
-            for sample in samples
-            if sample.rate == shot.audio.rate
+            metrics.one_shot_distance(stroke, shot.audio.samples, shot.audio.rate)
+            for stroke in strokes(truth, shot.drum)
         ]
         distances += [min(values)] if values else []
     return float(np.mean(distances)) if distances else float("nan")

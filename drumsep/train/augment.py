@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
 
-from drumsep.train.kits import RATE
+from drumsep.sampled_kits import RATE
 
 Audio = NDArray[np.float32]
 Spectrum = NDArray[np.complexfloating]

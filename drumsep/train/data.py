@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drumsep.drums import DRUMS, STEMS, Drum
+from drumsep.sampled_kits import SampledKit
 from drumsep.train.grooves import Groove
-from drumsep.train.kits import SampledKit
 from drumsep.train.mixing import NONE, PAPER, Mix, Strength, mix
 from drumsep.train.patterns import excerpt, play_differently
 from drumsep.train.render import Timbre, Voice, render

@@ -12,7 +12,7 @@ from pathlib import Path
 from drumsep import midi
 from drumsep.drums import DRUM_OF_NOTE, Drum
 from drumsep.errors import DrumsepError
-from drumsep.train.kits import BELL, PEDAL, XSTICK
+from drumsep.sampled_kits import BELL, PEDAL, XSTICK
 
 ARTICULATIONS = {37: XSTICK, 44: PEDAL, 53: BELL}  # by MIDI note, where a kit may have its own
 FEWEST_NOTES = 8  # in a file worth training on

@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from drumsep.drums import DRUMS
 from drumsep.idm.network import Dimensions, Idm, to_metadata
+from drumsep.sampled_kits import SampledKit, credits, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import SampledKit, credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import spectral_loss
 from drumsep.train.storing import save

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from drumsep.drums import DRUMS, STEMS
 from drumsep.larsnet.network import Dimensions, LarsNet, to_metadata
+from drumsep.sampled_kits import credits, read_kits
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import masked_l1
 from drumsep.train.storing import save

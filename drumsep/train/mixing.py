@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from drumsep.drums import DRUMS, STEMS
+from drumsep.sampled_kits import RATE
 from drumsep.train import augment
 from drumsep.train.augment import decibels
-from drumsep.train.kits import RATE
 from drumsep.train.render import LOUDNESS_SPAN, Rendering
 
 Audio = NDArray[np.float32]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drumsep.drums import DRUMS, Drum
+from drumsep.sampled_kits import RATE, Sample, SampledKit
 from drumsep.train import augment
 from drumsep.train.grooves import Groove, Note
-from drumsep.train.kits import RATE, Sample, SampledKit
 
 CHOKE = 0.030  # s in which a closed or pedal hi-hat ends a ringing open one
 RESTRIKE = 0.150  # s in which an open hi-hat damps the one before

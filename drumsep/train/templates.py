@@ -11,7 +11,7 @@ from drumsep.adaptation.adapt import first_templates
 from drumsep.adaptation.strokes import LAST, STFT
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
-from drumsep.train.kits import SampledKit, read_kits
+from drumsep.sampled_kits import SampledKit, read_kits
 from drumsep.weights import ModelCard, Origin, store
 
 NAME = "templates"

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from drumsep.drums import DRUMS
+from drumsep.sampled_kits import credits, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.kits import credits, read_kits
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from drumsep.drums import DRUMS, STEMS
 from drumsep.errors import DrumsepError
+from drumsep.sampled_kits import RATE
 from drumsep.train.data import Clips
-from drumsep.train.kits import RATE
 from drumsep.train.scoring import Times
 
 AUDIO = (".flac", ".wav", ".ogg")

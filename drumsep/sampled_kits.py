@@ -1,6 +1,6 @@
-"""Sampled drum kits: folders of one-shots that grooves are rendered with.
+"""Sampled drum kits: folders of one-shots that training renders grooves with.
 
-A kit is a folder with a `kit.json` and audio files of any rate (44.1 kHz is not resampled):
+A kit is a folder with a `kit.json` and audio files of any rate:
 
     {"id": "my-kit", "licence": "CC0-1.0", "electronic": false, "pre_onset_samples": 22,
      "velocity_exponent": {"kick": 1.0, "default": 1.5},
@@ -9,25 +9,27 @@ A kit is a folder with a `kit.json` and audio files of any rate (44.1 kHz is not
 
 The classes are the nine drums and three more articulations, used where a kit has them:
 `snare-xstick`, `hihat-pedal` and `ride-bell`. A note of velocity v (1 to 127) sounds at
-10^(gain_db / 20) * (v / 127)^velocity_exponent, with sample `pre_onset_samples` at its time.
+10^(gain_db / 20) * (v / 127)^velocity_exponent; its onset lies `pre_onset_samples` of 44.1 kHz
+after the start of the file.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
-from numpy.typing import NDArray
 
+from drumsep.audio import AudioFile
 from drumsep.drums import DRUM_NAMES, STEMS, Drum
 from drumsep.errors import DrumsepError
+from drumsep.resample import at_rate
+from drumsep.results import Samples
 
-RATE = 44100  # Hz of every sample once loaded, and of everything that is rendered
+RATE = 44100  # Hz, of onsets in kit.json, and of everything that training renders
+BLOCK = 1 << 20  # samples read at a time
 
 XSTICK, PEDAL, BELL = "snare-xstick", "hihat-pedal", "ride-bell"
 
@@ -53,16 +55,19 @@ class Sample:
     gain: float  # amplitude at velocity 127
     before: int  # samples before the onset
     channels: int
+    rate: int = RATE  # Hz
 
     @cached_property
-    def audio(self) -> NDArray[np.float32]:
-        """The samples (C, N) at `RATE`; mono files become C equal channels."""
-        audio, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
-        if rate != RATE:
-            audio = soxr.resample(audio, rate, RATE)
-        if self.channels == 1 or audio.shape[1] == 1:
-            audio = np.repeat(audio.mean(axis=1, keepdims=True), self.channels, axis=1)
-        return np.ascontiguousarray(audio.T)
+    def audio(self) -> Samples:
+        """The samples (C, N) at `rate`; other numbers of channels become C equal ones.
+
+        Raises:
+            DrumsepError: the file cannot be read.
+        """
+        audio = np.concatenate([*at_rate(AudioFile(self.path), self.rate).blocks(BLOCK)], axis=1)
+        if len(audio) != self.channels:
+            audio = np.repeat(audio.mean(axis=0, keepdims=True), self.channels, axis=0)
+        return np.ascontiguousarray(audio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,28 +108,31 @@ class SampledKit:
         return self.exponents.get(name, self.exponents["default"])
 
 
-def read_kit(folder: Path, channels: int = 2) -> SampledKit:
-    """The kit in `folder`; its samples will be loaded with 1 or 2 channels."""
+def read_kit(folder: Path, channels: int = 2, rate: int = RATE) -> SampledKit:
+    """The kit in `folder`; its samples will be loaded with so many channels, at `rate`.
+
+    Raises:
+        DrumsepError: no `kit.json`, or one that does not describe a kit.
+    """
     try:
-        facts = json.loads((folder / "kit.json").read_text())
-        before = int(facts["pre_onset_samples"])
+        facts = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
+        before = round(facts["pre_onset_samples"] * rate / RATE)
         return SampledKit(
-            name=facts["id"],
-            licence=facts["licence"],
+            name=facts.get("id", folder.name),
+            licence=facts.get("licence", "not stated"),
             electronic=bool(facts.get("electronic", False)),
             classes={
-                name: _layers(folder, entries, before, channels)
+                name: _layers(folder, entries, Sample(folder, 1.0, before, channels, rate))
                 for name, entries in facts["classes"].items()
             },
             exponents=facts["velocity_exponent"],
         )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DrumsepError(f"{folder / 'kit.json'} does not describe a kit: {error!r}") from None
 
 
-def _layers(
-    folder: Path, entries: list[dict[str, Any]], before: int, channels: int
-) -> tuple[Layer, ...]:
+def _layers(folder: Path, entries: list[dict[str, Any]], like: Sample) -> tuple[Layer, ...]:
+    """Entries of one class, by layer; `like` says how their samples are loaded."""
     grouped: dict[int, list[dict[str, Any]]] = {}
     for entry in entries:
         grouped.setdefault(entry["layer"], []).append(entry)
@@ -133,7 +141,7 @@ def _layers(
             lowest=same[0]["velocity_lo"],
             highest=same[0]["velocity_hi"],
             samples=tuple(
-                Sample(folder / entry["file"], 10 ** (entry["gain_db"] / 20), before, channels)
+                replace(like, path=folder / entry["file"], gain=10 ** (entry["gain_db"] / 20))
                 for entry in same
             ),
         )
