@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from drumsep import weights
 from drumsep.results import Audio
 
 # Toy tensors are too small to share: threads that wait for each other take minutes.
@@ -76,3 +77,13 @@ def toy_installed(toy_weights: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of a model that is installed for this test and its child processes."""
     monkeypatch.setenv("DRUMSEP_WEIGHTS", str(toy_weights))
     return "toy"
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder for models: empty, and the only one that is looked into."""
+    folder = tmp_path / "user"
+    monkeypatch.delenv("DRUMSEP_WEIGHTS", raising=False)
+    monkeypatch.setattr(weights, "user_folder", lambda: folder)
+    monkeypatch.setattr(weights, "bundled_folder", lambda: tmp_path / "bundled")
+    return folder

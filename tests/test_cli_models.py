@@ -17,15 +17,7 @@ FREE = Origin(kind="idm", licence="CC0-1.0", source="a formula", notes="n")
 STATE = {"a": torch.ones(2)}
 Printed = pytest.CaptureFixture[str]
 
-
-@pytest.fixture(autouse=True)
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder for models, beside an empty one of the package."""
-    folder = tmp_path / "user"
-    monkeypatch.delenv("DRUMSEP_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "user_folder", lambda: folder)
-    monkeypatch.setattr(weights, "bundled_folder", lambda: tmp_path / "bundled")
-    return folder
+pytestmark = pytest.mark.usefixtures("user")
 
 
 def test_list_prints_a_row_or_an_object_per_model(

@@ -26,15 +26,7 @@ from tests.goldens.make_larsnet import toy_state
 SIZE = Dimensions(base=1)
 States = dict[str, dict[str, Tensor]]
 
-
-@pytest.fixture(autouse=True)
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder for models: empty, and the only one."""
-    folder = tmp_path / "user"
-    monkeypatch.delenv("DRUMSEP_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "user_folder", lambda: folder)
-    monkeypatch.setattr(weights, "bundled_folder", lambda: tmp_path / "bundled")
-    return folder
+pytestmark = pytest.mark.usefixtures("user")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The loop learns, keeps the best, stops in time, and goes on as if it had never stopped."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +22,6 @@ from drumsep.transcriber.network import Dimensions, Transcriber, from_state
 from tests.train_data import write_grooves, write_kit
 
 TOY = Dimensions(bands=32, channels=4, features=16, blocks=3, dropout=0.1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Toy networks are faster on one thread, and far faster where others compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Training of IDM and LarsNet: a few steps lower the loss, onsets and stems are in place."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +22,6 @@ TOY_IDM = IdmDimensions(
     widths=(2, 4), depths=(1, 1), bands=32, kits=1, channels=4, blocks=2, kernel=3, one_shot=1000
 )
 TOY_LARSNET = LarsNetDimensions(n_fft=256, hop=64, frames=64, base=2, nets=1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Toy networks are faster on one thread, and far faster where others compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
