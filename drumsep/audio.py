@@ -24,6 +24,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 DECODE = 1 << 14  # samples decoded at a time, and lost at most before damage
+KEPT = 1 << 24  # samples, 64 MB or three minutes of stereo: a shorter file is decoded only once
 RATES = range(1_000, 1_000_001)  # Hz; a header outside is damaged
 
 # libsndfile up to 1.2.2 writes past its buffers on crafted ADPCM (CVE-2026-37555).
@@ -41,7 +42,7 @@ SLACK = 64  # bytes; chunk sizes that miscount their own padding are no loss of 
 
 
 class AudioFile:
-    """A recording on disk: a `Source` of float32 samples, decoded anew at each pass.
+    """A recording on disk: a `Source` of float32 samples; a long one is decoded at each pass.
 
     Integer samples of up to 24 bits arrive exactly, as integer / 2^(bits - 1). Samples that are not
     finite arrive as silence. `warnings` says what was wrong with the file.
@@ -61,20 +62,25 @@ class AudioFile:
             promised: int = file.frames
             cut = _promises_more(file.extra_info)
         self.frames = bad = 0
-        for block in self._decoded():
+        pieces: list[Samples] = []
+        for block, not_finite in self._decoded():
             self.frames += block.shape[1]
-            bad += block.size - int(np.isfinite(block).sum())
+            bad += not_finite
+            pieces.append(block)
+            if not self._is_short:
+                pieces.clear()
         if not self.frames:
             raise DrumsepError(f"{path}: holds no sound that can be decoded")
+        self._kept = np.ascontiguousarray(np.concatenate(pieces, axis=1)) if pieces else None
         cut = cut or self.frames < promised < np.iinfo(np.int64).max
         self.warnings = _warnings(self.duration, cut, bad)
 
     def blocks(self, size: int) -> Iterator[Samples]:
         """Yield float32 (channels, n) with n <= size, in order, `frames` samples in all."""
-        for block in self._decoded():
-            finite = np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            for start in range(0, finite.shape[1], size):
-                yield finite[:, start : start + size]
+        pieces = (block for block, _ in self._decoded()) if self._kept is None else [self._kept]
+        for piece in pieces:
+            for start in range(0, piece.shape[1], size):
+                yield piece[:, start : start + size]
 
     def read(self) -> Audio:
         """The whole recording in memory, for short ones."""
@@ -97,8 +103,15 @@ class AudioFile:
             "bits": self.bits,
         }
 
-    def _decoded(self) -> Iterator[Samples]:
-        """Blocks of float32 (channels, n) up to the end, or to the first that does not decode."""
+    @property
+    def _is_short(self) -> bool:
+        return self.frames * self.channels <= KEPT
+
+    def _decoded(self) -> Iterator[tuple[Samples, int]]:
+        """Blocks of float32 (channels, n) up to the end, or to the first that does not decode.
+
+        With each comes how many of its samples were not finite, and have become silence.
+        """
         with _opened(self.path) as file:
             while True:
                 try:
@@ -107,7 +120,9 @@ class AudioFile:
                     return
                 if not len(block):
                     return
-                yield block.T
+                finite = np.isfinite(block)
+                block[~finite] = 0
+                yield block.T, block.size - int(np.count_nonzero(finite))
 
 
 def _check_readable(path: Path) -> None:

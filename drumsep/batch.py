@@ -1,7 +1,8 @@
 """Many files with one model: in this process, or spread over several that each load it once.
 
 One bad file never stops the rest; even a crash of the decoder costs only the files that were being
-worked on. An interruption leaves whole files only: unfinished folders are removed.
+worked on; a file that the GPU has no memory for is done on the CPU. An interruption leaves whole
+files only: unfinished folders are removed.
 """
 
 import multiprocessing
@@ -11,8 +12,9 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,6 +22,8 @@ from drumsep.errors import DrumsepError, UsageError
 from drumsep.inputs import Track
 from drumsep.results import Progress, no_progress
 from drumsep.separator import Separator
+
+ON_CPU = "the GPU's memory was too small: this was computed on the CPU"
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Outcome:
 class Task(Protocol):
     """Work that is the same for every file; must be picklable, so it holds settings only."""
 
-    def open(self) -> Separator:
-        """Load the model."""
+    def open(self, device: str | None = None) -> Separator:
+        """Load the model; a device given here replaces the one that was chosen."""
 
     def finished(self, track: Track) -> dict[str, Any] | None:
         """The report of an earlier run whose results can stand, else None."""
@@ -84,23 +88,52 @@ def _run_here(
 ) -> Iterator[Outcome]:
     if not tracks:
         return
-    separator = task.open()
+    worker = _Worker(task)
     for track in tracks:
-        yield _attempt(task, separator, track, progress(track))
+        yield worker.attempt(track, progress(track))
 
 
-def _attempt(task: Task, separator: Separator, track: Track, progress: Progress) -> Outcome:
-    try:
-        return Outcome(track, "done", task.run(separator, track, progress))
-    except UsageError:  # no file can be done like this: stop at once
-        raise
-    except DrumsepError as error:
-        return Outcome(track, "failed", error=str(error))
-    except (MemoryError, RuntimeError) as error:
-        # torch reports a full GPU, and on the CPU a full memory, as a RuntimeError.
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+class _Worker:
+    """A task and its model; where a GPU has too little memory, also a second one on the CPU.
+
+    No smaller work is tried on the GPU: a model takes a block of fixed length at a time.
+    """
+
+    def __init__(self, task: Task) -> None:
+        import torch
+
+        self.task = task
+        self._separator: Separator | None = None
+        with suppress(torch.OutOfMemoryError):
+            self._separator = task.open()
+
+    @cached_property
+    def _on_cpu(self) -> Separator:
+        return self.task.open("cpu")
+
+    def attempt(self, track: Track, progress: Progress) -> Outcome:
+        """Work on one file, whatever becomes of it."""
+        try:
+            return Outcome(track, "done", self._run(track, progress))
+        except UsageError:  # no file can be done like this: stop at once
             raise
-        return Outcome(track, "failed", error=f"{track.path}: out of memory on this device")
+        except DrumsepError as error:
+            return Outcome(track, "failed", error=str(error))
+        except (MemoryError, RuntimeError) as error:
+            # torch reports a full memory as a RuntimeError.
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            return Outcome(track, "failed", error=f"{track.path}: out of memory on this device")
+
+    def _run(self, track: Track, progress: Progress) -> dict[str, Any]:
+        import torch
+
+        if self._separator is not None:
+            with suppress(torch.OutOfMemoryError):
+                return self.task.run(self._separator, track, progress)
+        # The error is gone by now, and with it what it held in the GPU's memory.
+        report = self.task.run(self._on_cpu, track, progress)
+        return report | {"warnings": [*report.get("warnings", ()), ON_CPU]}
 
 
 def _run_in_processes(task: Task, tracks: Sequence[Track], jobs: int) -> Iterator[Outcome]:
@@ -148,7 +181,7 @@ def _remove_unfinished(task: Task, tracks: Iterable[Track]) -> None:
         shutil.rmtree(task.staging(track), ignore_errors=True)
 
 
-_worker: tuple[Task, Separator | DrumsepError]
+_worker: _Worker | DrumsepError
 
 
 def _start_worker(task: Task, threads: int) -> None:
@@ -159,13 +192,12 @@ def _start_worker(task: Task, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     try:
-        _worker = (task, task.open())
+        _worker = _Worker(task)
     except DrumsepError as error:
-        _worker = (task, error)  # every file then fails with this cause
+        _worker = error  # every file then fails with this cause
 
 
 def _attempt_in_worker(track: Track) -> Outcome:
-    task, separator = _worker
-    if isinstance(separator, DrumsepError):
-        return Outcome(track, "failed", error=str(separator))
-    return _attempt(task, separator, track, no_progress)
+    if isinstance(_worker, DrumsepError):
+        return Outcome(track, "failed", error=str(_worker))
+    return _worker.attempt(track, no_progress)

@@ -1,9 +1,15 @@
 """Formulas on tensors: the short-time spectrum, its inverse, and the alpha-Wiener filter. Pure."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+
+@lru_cache
+def _hann(samples: int, device: torch.device) -> Tensor:
+    return torch.hann_window(samples, device=device, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Stft:
 
     def window(self, like: Tensor) -> Tensor:
         """The window, on the device of `like`."""
-        return torch.hann_window(self.n_fft, device=like.device, dtype=torch.float32)
+        return _hann(self.n_fft, like.device)
 
     def padded_length(self, samples: int) -> int:
         """Length after zero padding: a multiple of the hop, and long enough to be reflected."""
@@ -57,7 +63,7 @@ class Stft:
 
     def window_energy(self, frames: int, device: torch.device) -> Tensor:
         """Sum of the squared windows of so many frames: what `overlap_add` is divided by."""
-        window = self.window(torch.empty(0, device=device))
+        window = _hann(self.n_fft, device)
         return self._add_shifted(window.expand(frames, self.n_fft), window)
 
     def _add_shifted(self, pieces: Tensor, window: Tensor) -> Tensor:
@@ -77,11 +83,11 @@ def magnitude(spectrum: Tensor) -> Tensor:
 
 
 def masked(spectrum: Tensor, masks: Tensor) -> Tensor:
-    """Complex spectrum (C, F, T) times real masks (C or 1, F, T).
+    """Complex spectrum (C, F, T) times real masks (K, C or 1, F, T): complex (K, C, F, T).
 
     Written over the masks made complex: a plain product would make them complex and then another.
     """
-    return masks.expand(spectrum.shape).to(spectrum.dtype).mul_(spectrum)
+    return masks.expand(-1, *spectrum.shape).to(spectrum.dtype).mul_(spectrum)
 
 
 def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:

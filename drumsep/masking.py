@@ -51,40 +51,49 @@ class Masker(Protocol):
 def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
     """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
     stft, device = masker.stft, masker.device
-    tails: list[Tensor] = []  # of each stem, and of the energy: what overlaps the next block
+    tail: tuple[Tensor, Tensor] | None = None  # sound and energy that overlap the next block
     position = -stft.margin
-    for start, spectrum in spectral_blocks(
-        recording, stft, masker.block, masker.lookahead, device
-    ):
+    for start, spectrum in spectral_blocks(recording, stft, masker.block, masker.lookahead, device):
         masks = masker.masks(spectrum, start)
         count = masks.shape[-1]
         last = start + count == stft.frames(recording.frames)
-        summed = [_heard(stft, spectrum[..., :count], mask) for mask in masks]
-        summed.append(stft.window_energy(count, device))
-        for sound, tail in zip(summed, tails, strict=False):
-            sound[..., : tail.shape[-1]] += tail
-        ready = summed[-1].shape[-1] if last else count * stft.hop
-        tails = [sound[..., ready:] for sound in summed]
-        energy = summed.pop()[:ready].clamp_min(1e-11)
+        summed = _heard(stft, spectrum[..., :count], masks)
+        energy = stft.window_energy(count, device)
+        if tail is not None:
+            overlap = tail[0].shape[-1]
+            summed[..., :overlap] += tail[0]
+            energy[..., :overlap] += tail[1]
+        ready = summed.shape[-1] if last else count * stft.hop
+        tail = (summed[..., ready:], energy[..., ready:])
+        piece = summed[..., :ready] / energy[..., :ready].clamp_min(1e-11)
         first, stop = max(-position, 0), min(ready, recording.frames - position)
         position += ready
         if stop > first:
-            pieces = [(sound[..., :ready] / energy)[..., first:stop] for sound in summed]
-            yield torch.stack(pieces).cpu().numpy()
+            yield piece[..., first:stop].cpu().numpy()
 
 
-def _heard(stft: Stft, spectrum: Tensor, mask: Tensor) -> Tensor:
-    """What a stem (C, n) takes of a block's spectrum (C, F, T); most are silent now and then."""
-    if mask.amax() > 0:
-        return stft.overlap_add(masked(spectrum, mask))
-    length = stft.n_fft + (mask.shape[-1] - 1) * stft.hop
-    return spectrum.real.new_zeros(len(spectrum), length)
+def _heard(stft: Stft, spectrum: Tensor, masks: Tensor) -> Tensor:
+    """What the stems take of a block's spectrum (C, F, T), (K, C, n); many are silent in it."""
+    sounding = masks.amax((1, 2, 3)) > 0
+    length = stft.n_fft + (masks.shape[-1] - 1) * stft.hop
+    heard = masks.new_zeros(len(masks), len(spectrum), length)
+    if sounding.any():
+        heard[sounding] = stft.overlap_add(masked(spectrum, masks[sounding]))
+    return heard
 
 
 def spectral_blocks(
     recording: Source, stft: Stft, block: int, lookahead: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (first frame, complex spectrum (C, F, T)) with T <= block + lookahead."""
+    for start, samples in framed_blocks(recording, stft, block, lookahead, device):
+        yield start, stft.spectrum(samples)
+
+
+def framed_blocks(
+    recording: Source, stft: Stft, block: int, lookahead: int, device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first frame, samples (C, n) of T <= block + lookahead frames)."""
     total = stft.frames(recording.frames)
     pieces = _padded(recording, stft, block * stft.hop)
     held = np.zeros((recording.channels, 0), np.float32)
@@ -93,8 +102,7 @@ def spectral_blocks(
         needed = stft.n_fft + (count - 1) * stft.hop
         while held.shape[-1] < needed:
             held = np.concatenate([held, next(pieces)], axis=-1)
-        samples = torch.from_numpy(held[:, :needed].copy()).to(device)
-        yield start, stft.spectrum(samples)
+        yield start, torch.from_numpy(held[:, :needed].copy()).to(device)
         held = held[:, block * stft.hop :]
 
 

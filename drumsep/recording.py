@@ -57,7 +57,7 @@ class Recording:
         """Yield the mono signal as float32 (n,), its peak scaled to one; silence stays silent."""
         scale = self.weights / self.peak if self.peak > 0 else self.weights
         for block in self.source.blocks(size):
-            yield np.tensordot(scale, block, axes=1).astype(np.float32)
+            yield np.einsum("c,ct->t", scale.astype(np.float32), block)
 
     def mono(self) -> Samples:
         """The whole mono signal, float32 (frames,); for short recordings and tests."""
@@ -76,11 +76,11 @@ def survey(source: Source, rate: int) -> Recording:
     peaks = np.zeros(channels)
     mean_energy = mean_peak = 0.0
     for block in source.blocks(BLOCK):
-        mean = block.mean(axis=0, dtype=np.float64)
-        energies += np.square(block, dtype=np.float64).sum(axis=1)
-        peaks = np.maximum(peaks, np.abs(block).max(axis=1))
+        mean = block.mean(axis=0)
+        energies += np.square(block).sum(axis=1)
+        peaks = np.maximum(peaks, np.maximum(block.max(axis=1), -block.min(axis=1)))
         mean_energy += float(np.square(mean).sum())
-        mean_peak = max(mean_peak, float(np.abs(mean).max()))
+        mean_peak = max(mean_peak, float(mean.max()), -float(mean.min()))
     cancels = mean_energy < CANCELS * energies.mean()
     if not cancels:
         return Recording(source, np.full(channels, 1 / channels), mean_peak, False)

@@ -67,16 +67,22 @@ class WavFormat:
         """The nearest samples that can be stored, of any size, exact in the precision given."""
         if self.depth == "float":
             return samples.astype(np.float32, copy=False)
-        return np.rint(samples * self._steps) / self._steps
+        steps = samples * self._steps
+        np.rint(steps, out=steps)
+        steps /= self._steps
+        return steps
 
     def encode(self, samples: Floats) -> bytes:
         """Bytes of quantised samples (channels, n), which must lie in [-1, highest]."""
-        if self.depth == "float":
-            return samples.T.astype("<f4").tobytes()
-        steps: NDArray[np.int32] = (samples.T * self._steps).astype("<i4", order="C")
-        if self.depth == "16":
-            return steps.astype("<i2").tobytes()
-        return steps.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        words = np.empty(samples.shape[::-1], "<f4" if self.depth == "float" else "<i4")
+        for number, channel in enumerate(samples):  # not in one: turning both axes takes longer
+            words[:, number] = channel if self.depth == "float" else channel * self._steps
+        if self.depth == "24":
+            packed = np.empty((words.size, 3), np.uint8)
+            for place in range(3):
+                packed[:, place] = words.view(np.uint8).reshape(-1, 4)[:, place]
+            return packed.tobytes()
+        return words.astype("<i2").tobytes() if self.depth == "16" else words.tobytes()
 
 
 class WavWriter:

@@ -8,6 +8,7 @@ import torch
 
 from drumsep.adaptation import adapt as adapting
 from drumsep.adaptation.adapt import adapt, first_templates
+from drumsep.adaptation.bands import pooled, spread
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.masker import FitMasker
 from drumsep.adaptation.strokes import (
@@ -66,17 +67,33 @@ def divergence(values, model):
     return float((torch.xlogy(values, values / model) - values + model).double().sum())
 
 
-@pytest.fixture
-def problem():
+def problem_of(width):
+    """Two drums, three hits, in 90 frames of `width` bins."""
     random = torch.Generator().manual_seed(1)
     strokes = Strokes.of([Hit(0.1, DRUMS[0], 1), Hit(0.22, DRUMS[0], 1), Hit(0.25, DRUMS[3], 1)])
     placement = place(strokes, 0, 90)
     hearing = Hearing(placement, strokes, torch.device("cpu"))
     start = Fit(
-        torch.rand(2 * LAYERS, len(LAGS), 12, generator=random), torch.tensor([1.0, 0.4, 0.7])
+        torch.rand(2 * LAYERS, len(LAGS), width, generator=random), torch.tensor([1.0, 0.4, 0.7])
     )
-    magnitudes = torch.rand(90, 12, generator=random).square()
+    magnitudes = torch.rand(90, width, generator=random).square()
     return Problem(magnitudes, hearing, start, Pull())
+
+
+@pytest.fixture
+def problem():
+    return problem_of(12)
+
+
+def objective(problem, fit):
+    """What updates lower: the divergence from the magnitudes, and from the start by the pull."""
+    start, pull = problem.start, problem.pull
+    weight = problem.hearing.of_levels(start.templates.sum(2).flatten())
+    model = problem.hearing.activations(fit.strengths).T @ fit.templates.flatten(0, 1)
+    moved = divergence(start.templates, fit.templates)
+    shifted = divergence(weight * start.strengths, weight * fit.strengths)
+    told = divergence(problem.magnitudes, model.clamp_min(1e-30))
+    return told + pull.templates * moved + pull.strengths * shifted
 
 
 class TestPlacement:
@@ -126,26 +143,31 @@ class TestPlacement:
         assert len(place(Strokes.of([Hit(0, Drum.KICK, 1)]), 100, 110).hit) == 20
 
 
+class TestBands:
+    def test_they_hold_all_there_is_channel_by_channel(self):
+        spectra = torch.rand(3, 2 * STFT.bins)
+        bands = pooled(spectra).unflatten(-1, (2, -1))
+        assert bands.shape[-1] < STFT.bins / 8
+        torch.testing.assert_close(bands.sum(-1), spectra.unflatten(-1, (2, -1)).sum(-1))
+
+    def test_bins_take_the_value_of_their_band(self):
+        flat = torch.ones(1, 2 * STFT.bins)
+        widths = pooled(flat)
+        assert (widths[0, :40] == 1).all() and widths.max() > 20
+        torch.testing.assert_close(pooled(spread(5 / widths)), torch.full_like(widths, 5))
+
+
 class TestUpdates:
     @pytest.mark.parametrize("pull", [Pull(0, 0), Pull(), Pull(3, 2)])
     def test_none_increases_the_penalised_divergence(self, problem, pull):
         problem = Problem(problem.magnitudes, problem.hearing, problem.start, pull).scaled()
         start = problem.start
-        weight = problem.hearing.of_hits(start.templates.sum(2).view(-1, 1))
-
-        def objective(fit):
-            model = problem.hearing.activations(fit.strengths).T @ fit.templates.flatten(0, 1)
-            moved = divergence(start.templates, fit.templates)
-            shifted = divergence(weight * start.strengths, weight * fit.strengths)
-            told = divergence(problem.magnitudes, model.clamp_min(1e-30))
-            return told + pull.templates * moved + pull.strengths * shifted
-
-        fit, before = start, objective(start)
+        fit, before = start, objective(problem, start)
         for step in [problem.with_templates, problem.with_strengths] * 10:
             fit = step(fit)
-            assert objective(fit) <= before * (1 + 1e-6)
-            before = objective(fit)
-        assert before < 0.99 * objective(start)
+            assert objective(problem, fit) <= before * (1 + 1e-6)
+            before = objective(problem, fit)
+        assert before < 0.99 * objective(problem, start)
 
     def test_exact_zeros_stay(self, problem):
         problem.start.templates[0, :, 3] = 0
@@ -154,6 +176,30 @@ class TestUpdates:
         assert not fit.templates[0, :, 3].any()
         assert fit.strengths[1] == 0
         assert fit.templates[1].all()
+
+    @pytest.mark.parametrize("updates", [8, 20])
+    def test_learning_lowers_it_nearly_as_far_as_updates_of_all_bins(self, updates):
+        problem = problem_of(2 * STFT.bins).scaled()
+        start, refined, learnt = (
+            objective(problem, fit)
+            for fit in (problem.start, problem.refined(updates), problem.learnt(updates))
+        )
+        assert learnt < start - 0.9 * (start - refined)
+
+    def test_learning_keeps_exact_zeros(self):
+        problem = problem_of(STFT.bins)
+        problem.start.templates[0, :, 3] = 0
+        problem.start.templates[1, :, 400:] = 0
+        fit = problem.learnt(8)
+        assert torch.equal(fit.templates == 0, problem.start.templates == 0)
+        assert fit.templates.isfinite().all()
+
+    def test_what_all_frames_have_is_heard_as_any_values_are(self, problem):
+        levels = torch.rand(2 * LAYERS * len(LAGS))
+        torch.testing.assert_close(
+            problem.hearing.of_levels(levels),
+            problem.hearing.of_hits(levels[:, None].expand(-1, 90)),
+        )
 
     def test_the_transpose_is_one(self, problem):
         strengths, values = torch.rand(3), torch.rand(2 * LAYERS * len(LAGS), 90)
@@ -274,6 +320,18 @@ class TestBelief:
         result, _ = adapted(loop, self.false_hits(0.4))
         assert result.doubted == ("toms",)
         assert not stems_of(loop, self.false_hits(0.4))[2].any()
+
+    def test_confidence_and_share_have_to_add_up(self, loop):
+        likely = Transcription(tuple(replace(h, confidence=0.9) for h in loop_hits().hits), 2.0)
+        assert adapted(loop, likely)[0].doubted == ()
+        unsure = Transcription(tuple(replace(h, confidence=0.1) for h in loop_hits().hits), 2.0)
+        assert adapted(loop, unsure)[0].doubted == ("kick", "snare", "hihat")
+
+    def test_only_stems_with_hits_are_warned_of(self, loop):
+        result, _ = adapted(loop, self.false_hits(0.4))
+        (warning,) = result.warnings(self.false_hits(0.4))
+        assert "toms" in warning
+        assert result.warnings(loop_hits()) == ()
 
     def test_hits_given_with_certainty_are_never_doubted(self, loop):
         result, _ = adapted(loop, self.false_hits(1.0))

@@ -87,7 +87,27 @@ def test_blocks_of_any_size_are_the_file(
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), samples)
 
 
-def test_not_finite_samples_are_silence_and_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+def test_long_files_are_decoded_at_each_pass_and_sound_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 3 * audio.DECODE)).astype(np.float32)
+    path = write(tmp_path / name, Audio(noise, 44100))
+    short = AudioFile(path)
+    monkeypatch.setattr(audio, "KEPT", noise.size // 2)
+    long = AudioFile(path)
+    expected = short.read().samples
+    for _ in range(2):
+        np.testing.assert_array_equal(long.read().samples, expected)
+    path.unlink()
+    np.testing.assert_array_equal(short.read().samples, expected)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 5])
+def test_not_finite_samples_are_silence_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(audio, "KEPT", kept)
     samples = np.array([[0.5, np.nan, np.inf, -np.inf, 0.25]], np.float32)
     file = AudioFile(write(tmp_path / "a.wav", Audio(samples, 44100), subtype="FLOAT"))
     np.testing.assert_array_equal(file.read().samples, [[0.5, 0, 0, 0, 0.25]])

@@ -7,8 +7,9 @@ from pathlib import Path, PurePath
 from typing import Any, cast
 
 import pytest
+import torch
 
-from drumsep.batch import Outcome, run_batch
+from drumsep.batch import ON_CPU, Outcome, run_batch
 from drumsep.errors import DrumsepError
 from drumsep.inputs import Track
 from drumsep.outputs import hidden_beside, staged
@@ -22,10 +23,10 @@ class Copying:
 
     out: Path
 
-    def open(self) -> Separator:
+    def open(self, device: str | None = None) -> Separator:
         with (self.out / "opened").open("a") as log:
             log.write(f"{os.getpid()}\n")
-        return cast(Separator, None)
+        return cast(Separator, device or "chosen")
 
     def finished(self, track: Track) -> dict[str, Any] | None:
         return {"output": "earlier"} if track.title == "done-before" else None
@@ -107,3 +108,54 @@ def test_progress_is_reported_per_track(tmp_path: Path) -> None:
 
     list(run_batch(Copying(tmp_path), tracks("a", "b"), 1, progress))
     assert seen == [("a", "working", 0.5), ("b", "working", 0.5)]
+
+
+@dataclass(frozen=True)
+class OnSmallGpu(Copying):
+    """The GPU has memory for short files only, and for the model if `loads`."""
+
+    loads: bool = True
+
+    def open(self, device: str | None = None) -> Separator:
+        super().open(device)
+        if not (device or self.loads):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return cast(Separator, device or "cuda")
+
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+        if track.title.startswith("long") and cast(str, separator) == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().run(separator, track, progress) | {"warnings": ["mono"], "on": separator}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("loads", [True, False])
+def test_what_a_gpu_has_no_memory_for_is_done_on_the_cpu(
+    tmp_path: Path, jobs: int, loads: bool
+) -> None:
+    work = tracks("long", "short", "long-too", "bad")
+    outcomes = {one.track.title: one for one in run_batch(OnSmallGpu(tmp_path, loads), work, jobs)}
+    assert outcomes["bad"].status == "failed" and "not audio" in str(outcomes["bad"].error)
+    for title in ("long", "long-too"):
+        assert outcomes[title].status == "done"
+        assert outcomes[title].report["on"] == "cpu"
+        assert outcomes[title].report["warnings"] == ["mono", ON_CPU]
+    assert outcomes["short"].report["on"] == ("cuda" if loads else "cpu")
+    assert outcomes["short"].report["warnings"] == (["mono"] if loads else ["mono", ON_CPU])
+
+
+def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:
+    list(run_batch(OnSmallGpu(tmp_path), tracks("long", "long-too", "short")))
+    assert len((tmp_path / "opened").read_text().split()) == 2
+
+
+def test_a_full_memory_of_the_cpu_fails_one_file(tmp_path: Path) -> None:
+    class Greedy(Copying):
+        def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+            if track.title == "huge":
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super().run(separator, track, progress)
+
+    found = {one.track.title: one for one in run_batch(Greedy(tmp_path), tracks("huge", "a"))}
+    assert found["a"].status == "done"
+    assert found["huge"].error == "huge.wav: out of memory on this device"

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from drumsep.adaptation.adapt import Adapted
+from drumsep.adaptation.fitting import Fit
+from drumsep.adaptation.strokes import Strokes
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
-from drumsep.idm import listening
+from drumsep.idm import listening, model
 from drumsep.idm.listening import listen
 from drumsep.idm.model import SequenceMasker
-from drumsep.idm.picking import amplitude_of
+from drumsep.idm.picking import UNLIKELY, amplitude_of, find_hits, likelihood, possible_hits
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Options, Separation, Transcription, no_progress
 from drumsep.separator import Separator
@@ -196,6 +199,63 @@ def test_a_stream_can_be_read_twice(separator: Separator, sound: Audio) -> None:
     stream = separator.stream(sound)
     first, second = (np.concatenate(list(stream.blocks()), axis=-1) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+# Hits that adaptation may confirm ----------------------------------------------------------------
+
+RATES = (44100, 256)
+
+
+def curves(*peaks: tuple[Drum, int, float]) -> np.ndarray:
+    """Onset probabilities (9, 400) that are 0.01 but for peaks of one frame."""
+    onsets = np.full((9, 400), 0.01, np.float32)
+    for drum, frame, probability in peaks:
+        onsets[drum.position, frame] = probability
+    return onsets
+
+
+def test_low_peaks_are_possible_hits_of_low_confidence() -> None:
+    peaks = [(Drum.KICK, 50, 0.1), (Drum.KICK, 150, 0.6), (Drum.TOM_MID, 250, 0.1)]
+    arguments = (curves(*peaks), np.ones((9, 400), np.float32), RATES)
+    found, possible = find_hits(*arguments, {}), possible_hits(*arguments, {})
+    assert [(hit.drum, round(hit.confidence, 3)) for hit in found] == [(Drum.KICK, 0.6)]
+    assert likelihood(Drum.TOM_MID, 0.1) < UNLIKELY
+    # sigmoid(3.6 + 1.4 logit(0.1)) and sigmoid(3.6 + 1.4 logit(0.6))
+    assert [hit.drum for hit in possible] == [Drum.KICK, Drum.KICK]
+    assert [hit.confidence for hit in possible] == pytest.approx([0.628, 0.985], abs=1e-3)
+    assert possible[1] == replace(found[0], confidence=possible[1].confidence)
+
+
+def test_margins_that_are_asked_for_hold_for_possible_hits() -> None:
+    arguments = (curves((Drum.KICK, 50, 0.1), (Drum.SNARE, 90, 0.3)), np.ones((9, 400)), RATES)
+    possible = possible_hits(*arguments, {Drum.KICK: 0.2})
+    assert [hit.drum for hit in possible] == [Drum.SNARE]
+
+
+@pytest.mark.parametrize("drum", DRUMS)
+def test_likelihood_grows_with_probability(drum: Drum) -> None:
+    chances = [likelihood(drum, probability) for probability in (0, 1e-9, 0.1, 0.5, 0.9, 1)]
+    assert chances == sorted(chances)
+    assert (chances[0], chances[-1]) == (0, 1)
+
+
+def test_adaptation_is_offered_more_than_the_transcription_has(
+    separator: Separator, sound: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[Transcription] = []
+
+    def nothing_heard(templates: torch.Tensor, hits: Transcription, *rest: object) -> Adapted:
+        offered.append(hits)
+        return Adapted(Fit(templates, torch.zeros(len(hits.hits))), Strokes.of(hits.hits))
+
+    monkeypatch.setattr(model, "adapt", nothing_heard)
+    usual, adapted = (separator.stream(sound, Options(adapt=updates)) for updates in (0, 2))
+    separator.stream(sound, Options(adapt=2, hits=usual.transcription))
+    assert adapted.transcription == usual.transcription
+    possible, given_hits = offered
+    assert len(possible.hits) > len(usual.transcription.hits)
+    assert all(UNLIKELY <= hit.confidence <= 1 for hit in possible.hits)
+    assert given_hits == usual.transcription
 
 
 # Options ----------------------------------------------------------------------------------------

@@ -109,6 +109,15 @@ def test_a_block_is_norm_filter_modulation_and_bypass(network: Idm) -> None:
     torch.testing.assert_close(block(sound, condition), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_one_shots_are_the_same_with_and_without_gradients(network: Idm) -> None:
+    kit, sound = torch.tensor([0.5, 0.5]), noise(TOY.one_shot)
+    for drum in (Drum.KICK, Drum.CRASH):
+        by_definition = network.synthesis.wave(kit, sound, drum)
+        with torch.no_grad():
+            fast = network.synthesis.wave(kit, sound, drum)
+        torch.testing.assert_close(fast, by_definition.detach(), rtol=1e-4, atol=1e-5)
+
+
 @torch.inference_mode()
 def test_items_of_a_batch_do_not_hear_each_other(network: Idm) -> None:
     kits = torch.tensor([[0.9, 0.1], [0.2, 0.8]])

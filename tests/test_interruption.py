@@ -13,7 +13,7 @@ from drumsep.cli.app import run
 from tests.conftest import drum_loop
 from tests.test_cli_separate import write
 
-FILES = 3
+FILES = 6
 
 
 @pytest.mark.parametrize(("jobs", "stop"), [("1", signal.SIGTERM), ("2", signal.SIGINT)])

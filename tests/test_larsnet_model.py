@@ -51,7 +51,7 @@ def separated_at_once(network: LarsNet, samples: np.ndarray, alpha: float | None
     if alpha is not None:
         masks = wiener(masks * spectrum.abs(), alpha, EPS)
     summed = stft.overlap_add(masks * spectrum)
-    summed /= stft.window_energy(spectrum.shape[-1], summed).clamp_min(1e-11)
+    summed /= stft.window_energy(spectrum.shape[-1], summed.device).clamp_min(1e-11)
     return summed[..., stft.margin : stft.margin + total].numpy()
 
 

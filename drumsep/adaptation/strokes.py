@@ -92,7 +92,8 @@ def place(strokes: Strokes, start: int, stop: int) -> Placement:
     """Find what the frames in [start, stop) hear of which hits."""
     numbers = strokes.heard(start, stop)
     position = strokes.position[numbers, None]
-    frame = np.ceil(position + FIRST).astype(np.int64) - 1 + np.arange(SPAN)
+    first = np.ceil(position + FIRST).astype(np.int64) - 1
+    frame = np.clip(first, start, stop) + np.arange(min(SPAN, stop - start))
     lag = frame - position
     before = np.clip(np.searchsorted(LAGS, lag, side="right") - 1, 0, len(LAGS) - 2)
     share = (lag - LAGS[before]) / (LAGS[before + 1] - LAGS[before])

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.adapt import adapt, first_templates
+from drumsep.adaptation.adapt import Adapted, adapt, first_templates
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, wiener
 from drumsep.errors import UsageError
 from drumsep.idm.listening import Heard, listen
 from drumsep.idm.network import Idm
-from drumsep.idm.picking import amplitude_of, find_hits
+from drumsep.idm.picking import HitFinder, amplitude_of, find_hits, possible_hits
 from drumsep.idm.sequencing import Sequenced, onset_sample
 from drumsep.masking import masked_stems, spectral_blocks
 from drumsep.recording import BLOCK, Recording
@@ -74,6 +74,9 @@ class IdmModel:
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and make the one-shots that render the stems.
 
+        With `options.adapt` the stems are made of more hits than the transcription has: those that
+        are merely possible, as far as the recording confirms them.
+
         Without `options.mask` the stems are those renderings: one signal for all channels, at the
         published level (which all nine drums determine) times the peak of the analysed signal.
 
@@ -85,23 +88,29 @@ class IdmModel:
         transcription = options.hits
         if transcription is None:
             transcription = self._transcription(heard, recording, options)
-        audible = [hit for hit in transcription.hits if _sounds_in(recording, hit)]
-        drums = [drum for drum in DRUMS if any(hit.drum is drum for hit in audible)]
+        audible = tuple(hit for hit in transcription.hits if _sounds_in(recording, hit))
+        played = audible
+        if options.adapt and options.hits is None:
+            played = self._hits(possible_hits, heard, recording, options)
+        struck = [drum for drum in DRUMS if any(hit.drum is drum for hit in (*audible, *played))]
         progress("synthesising", 0.0)
-        shots = self._one_shots(heard, drums if options.mask else DRUMS, options.seed)
+        shots = self._one_shots(heard, struck if options.mask else DRUMS, options.seed)
         progress("synthesising", 1.0)
-        late = len(transcription.hits) - len(audible)
-        stems = _Stems(recording, options, tuple(audible), shots, self._network.dimensions.stft)
+        warnings = _late_hits(len(transcription.hits) - len(audible))
+        stems = _Stems(recording, options, audible, shots, self._network.dimensions.stft)
         blocks: Callable[[], Iterator[Samples]] = partial(stems.blocks, self._device)
         if options.adapt:
-            heard_hits = Transcription(tuple(audible), recording.duration, transcription.origin)
-            blocks = self._adapted(shots, heard_hits, recording, options, progress)
+            offered = Transcription(played, recording.duration, transcription.origin)
+            adapted = self._adapted(shots, offered, recording, options, progress)
+            blocks = partial(masked_stems, recording, adapted.masker(options))
+            warnings += adapted.warnings(transcription)
+        drums = [drum for drum in DRUMS if any(hit.drum is drum for hit in audible)]
         return Analysis(
             names=STEMS if options.stems == 5 else DRUM_NAMES,
             transcription=transcription,
             stems=blocks,
             kit=lambda: _kit(shots, drums, self.rate),
-            warnings=(f"hits after the end of the recording: {late}",) if late else (),
+            warnings=warnings,
         )
 
     def _adapted(
@@ -111,22 +120,26 @@ class IdmModel:
         recording: Recording,
         options: Options,
         progress: Progress,
-    ) -> Callable[[], Iterator[Samples]]:
-        """Stems masked by the one-shots' spectra after these were fitted to the recording."""
+    ) -> Adapted:
+        """The one-shots' spectra, fitted to the recording."""
         silence = np.zeros(self._network.dimensions.one_shot, np.float32)
         nine = np.stack([one_shots.get(drum, silence) for drum in DRUMS])
         templates = first_templates(torch.from_numpy(nine).to(self._device))
-        adapted = adapt(templates, transcription, recording, options, progress)
-        return lambda: masked_stems(recording, adapted.masker(options))
+        return adapt(templates, transcription, recording, options, progress)
 
     def _transcription(self, heard: Heard, recording: Recording, options: Options) -> Transcription:
         """The peaks of the curves as hits; none where all is silence."""
+        hits = self._hits(find_hits, heard, recording, options)
+        return Transcription(hits, recording.duration, "idm")
+
+    def _hits(
+        self, find: HitFinder, heard: Heard, recording: Recording, options: Options
+    ) -> tuple[Hit, ...]:
         if recording.peak == 0:
-            return Transcription((), recording.duration, "idm")
+            return ()
         rates = (self.rate, self._network.dimensions.hop)
-        hits = find_hits(heard.onsets, heard.amplitudes, rates, options.thresholds)
-        inside = tuple(hit for hit in hits if _sounds_in(recording, hit))
-        return Transcription(inside, recording.duration, "idm")
+        hits = find(heard.onsets, heard.amplitudes, rates, options.thresholds)
+        return tuple(hit for hit in hits if _sounds_in(recording, hit))
 
     @torch.inference_mode()
     def _one_shots(self, heard: Heard, drums: Sequence[Drum], seed: int) -> dict[Drum, Samples]:
@@ -225,6 +238,11 @@ def _refuse_foreign(options: Options) -> None:
         raise UsageError("synthesised stems cannot be adapted: --adapt works with masks only")
     if options.overlap:
         raise UsageError("idm does not work in chunks: overlap must be 0")
+
+
+def _late_hits(count: int) -> tuple[str, ...]:
+    """What to say of so many hits that the recording is too short for."""
+    return (f"hits after the end of the recording: {count}",) if count else ()
 
 
 def _sounds_in(recording: Recording, hit: Hit) -> bool:

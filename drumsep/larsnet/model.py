@@ -120,7 +120,7 @@ class ChunkMasker:
         magnitudes = _in_pairs(spectrum.abs())
         masks = self._cross_faded(magnitudes)[..., : self.block]
         if self._alpha is not None:
-            masks = wiener(masks * magnitudes[..., : self.block], self._alpha, EPS)
+            masks = wiener(masks.mul_(magnitudes[..., : self.block]), self._alpha, EPS)
         return _as_recorded(masks, len(spectrum))
 
     def _cross_faded(self, magnitudes: Tensor) -> Tensor:
@@ -129,8 +129,8 @@ class ChunkMasker:
         count = shared.shape[-1]
         if count == magnitudes.shape[-1]:  # the previous chunk reached the end of the recording
             return shared
-        pairs = torch.split(magnitudes, CHANNELS)
-        masks = torch.cat([self._heard(pair) for pair in pairs], dim=1)
+        heard = [self._heard(pair) for pair in torch.split(magnitudes, CHANNELS)]
+        masks = torch.cat(heard, dim=1) if len(heard) > 1 else heard[0]
         self._shared = masks[..., self.block :].clone()
         if count:
             rising = (torch.arange(count, device=masks.device) + 0.5) / count
@@ -144,7 +144,7 @@ class ChunkMasker:
         reach they change nothing and are left out.
         """
         if not pair.any():
-            return pair.expand(len(STEMS), *pair.shape)  # zeros: any mask of silence is exact
+            return pair.new_zeros(len(STEMS), *pair.shape)  # any mask of silence is exact
         frames = pair.shape[-1]
         length = min(-(-(frames + REACH) // STEP) * STEP, self._network.dimensions.frames)
         padded = F.pad(pair[:, :-1], (0, length - frames))

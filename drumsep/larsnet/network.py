@@ -272,8 +272,11 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
 
 
 def _ready(value: Tensor) -> Tensor:
-    """Single precision, and the channels of a convolution innermost as in a new `LarsNet`."""
+    """Single precision, and the channels of a convolution innermost as in a new `LarsNet`.
+
+    Always a copy: a tensor that is still in its file keeps all of the file (197 MB) in memory.
+    """
     if not value.is_floating_point():
-        return value
+        return value.clone()
     layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-    return value.float().contiguous(memory_format=layout)
+    return value.to(torch.float32, memory_format=layout, copy=True)

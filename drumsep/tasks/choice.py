@@ -17,8 +17,8 @@ class ModelChoice:
     weights: Path | None = None
     device: str = "auto"
 
-    def open(self) -> Separator:
-        """Load it.
+    def open(self, device: str | None = None) -> Separator:
+        """Load it, onto `device` if given.
 
         Raises:
             UsageError: unknown name, damaged weights, or a device that is not there.
@@ -26,7 +26,7 @@ class ModelChoice:
         from drumsep.loading import load
 
         try:
-            return load(self.name, weights=self.weights, device=self.device)
+            return load(self.name, weights=self.weights, device=device or self.device)
         except DrumsepError as error:
             raise UsageError(str(error)) from error
 

@@ -28,9 +28,9 @@ class OneShotsTask:
     single: bool = False  # one input: the kit is `out` itself, not a folder in it
     existing: Existing = "refuse"
 
-    def open(self) -> Separator:
+    def open(self, device: str | None = None) -> Separator:
         """Load the model."""
-        return self.choice.open()
+        return self.choice.open(device)
 
     def results(self, track: Track) -> tuple[Path, ...]:
         """What a track writes: one kit folder."""

@@ -24,9 +24,9 @@ class TranscribeTask:
     tempo: float | None = None  # beats per minute; None: estimated
     existing: Existing = "refuse"
 
-    def open(self) -> Separator:
+    def open(self, device: str | None = None) -> Separator:
         """Load the model."""
-        return self.choice.open()
+        return self.choice.open(device)
 
     def results(self, track: Track) -> tuple[Path, ...]:
         """What a track writes: notes files."""

@@ -54,8 +54,5 @@ class TemplateModel:
             transcription=found if believed else with_heard_velocities(found, adapted),
             stems=lambda: masked_stems(recording, adapted.masker(options)),
             kit=lambda: Kit(()),
-            warnings=tuple(
-                f"the recording does not confirm the hits found on {stem}: its stem is left silent"
-                for stem in adapted.doubted
-            ),
+            warnings=adapted.warnings(found),
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from drumsep.drums import DRUMS
+from drumsep.dsp import magnitude
 from drumsep.errors import DrumsepError
 
 FORMAT = "drumsep-1"
@@ -133,7 +134,7 @@ class Transcriber(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
-        return filters @ bins.abs()
+        return filters @ magnitude(bins)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel (B, 2, bands, T) -> onset logits (B, 9, T) and velocities 0..1 (B, 9, T)."""
