@@ -1,5 +1,6 @@
 """The `drumsep` command: its sub-commands, and what an error becomes."""
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -49,6 +50,9 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something failed, 2 usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)  # `kill` cleans up as Ctrl-C does
+    # Threads that wait must sleep: by default they spin, and where other programs want the cores as
+    # well, a minute of sound then takes three times as long. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(arguments))
 
 
