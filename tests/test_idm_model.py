@@ -16,7 +16,7 @@ from drumsep.idm.listening import listen
 from drumsep.idm.model import SequenceMasker
 from drumsep.idm.picking import UNLIKELY, amplitude_of, find_hits, likelihood, possible_hits
 from drumsep.recording import survey
-from drumsep.results import Audio, Hit, Options, Separation, Transcription, no_progress
+from drumsep.results import Audio, Hit, Kit, Options, Separation, Transcription, no_progress
 from drumsep.separator import Separator
 from tests.conftest import drum_loop
 from tests.goldens.make_idm import PATH, TOY, compute, toy, toy_model
@@ -300,6 +300,7 @@ def test_margins_replace_the_published_one(separator: Separator, sound: Audio) -
     [
         (Options(adapt=3, mask=False), "synthesised stems cannot be adapted"),
         (Options(overlap=0.2), "idm does not work in chunks"),
+        (Options(kit=Kit(())), "cannot start from yours"),
     ],
 )
 def test_what_it_cannot_do_is_refused(

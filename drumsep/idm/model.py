@@ -81,7 +81,8 @@ class IdmModel:
         published level (which all nine drums determine) times the peak of the analysed signal.
 
         Raises:
-            UsageError: the options ask for overlapping chunks, or for refinement without masks.
+            UsageError: the options ask for overlapping chunks, for refinement without masks, or
+                for a kit of the user's own.
         """
         _refuse_foreign(options)
         heard = listen(self._network, recording, progress)
@@ -238,6 +239,8 @@ def _refuse_foreign(options: Options) -> None:
         raise UsageError("synthesised stems cannot be adapted: --adapt works with masks only")
     if options.overlap:
         raise UsageError("idm does not work in chunks: overlap must be 0")
+    if options.kit:
+        raise UsageError("idm makes the kit that it plays, so it cannot start from yours")
 
 
 def _late_hits(count: int) -> tuple[str, ...]:
