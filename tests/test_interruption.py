@@ -21,7 +21,7 @@ def test_stopped_and_resumed(
     tmp_path: Path, toy_installed: str, jobs: str, stop: signal.Signals
 ) -> None:
     for number in range(FILES):
-        write(tmp_path / f"loops/{number}.wav", drum_loop(seconds=6.0))
+        write(tmp_path / f"loops/{number}.wav", drum_loop(seconds=30.0))
     out = tmp_path / "out"
     arguments = ["separate", str(tmp_path / "loops"), "--out", str(out), "--jobs", jobs]
     arguments += ["--model", toy_installed, "--quiet"]
