@@ -1,14 +1,17 @@
-"""What a result says about itself: warnings that a person would want before trusting it. Pure."""
+"""What a result says about itself: warnings that a person would want before trusting it."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from drumsep.drums import DRUMS, STEMS
-from drumsep.results import Hit, Transcription
+from drumsep.results import Hit, Samples, Transcription
 
 UNSURE = 0.6  # mean confidence under which a transcription is called uncertain
 SPARSE = 0.1  # hits per second under which a long recording does not look like drums
-SILENT_DB = -80.0  # peak under which a stem counts as empty
+SOUNDS_WITHIN = 0.06  # s after a hit in which its stem must sound
+SILENT_DB = -80.0  # peak up to which nothing sounds
+FAINT_DB = -40.0  # the same, against the median hit of the stem; ghost notes are 30 dB softer
 
 
 def count(transcription: Transcription) -> dict[str, int]:
@@ -34,22 +37,67 @@ def of_transcription(transcription: Transcription) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def of_stems(peaks_db: Mapping[str, float], transcription: Transcription) -> tuple[str, ...]:
-    """Warn where hits were found that no sound in their stem confirms, and where all is silent.
+class HitPeaks:
+    """How loud its stem is at every hit, learned while the stems go by in blocks.
 
     Args:
-        peaks_db: peak of each written stem in dB relative to full scale; five or nine stems.
+        names: of the stems, in the order of the first axis; five or nine.
         transcription: the hits the stems were made with.
+        rate: of the stems, in Hz.
     """
-    audible = {name for name, peak in peaks_db.items() if peak > SILENT_DB}
-    if not audible & set(peaks_db):
+
+    def __init__(self, names: Sequence[str], transcription: Transcription, rate: int):
+        five = set(STEMS) <= set(names)
+        self.hits: dict[str, list[Hit]] = {name: [] for name in names}
+        for hit in transcription.hits:
+            self.hits[hit.drum.stem if five else hit.drum.value].append(hit)
+        self.peaks = {name: np.zeros(len(hits)) for name, hits in self.hits.items()}
+        self._starts = {
+            name: np.array([round(hit.time * rate) for hit in hits], np.int64)
+            for name, hits in self.hits.items()
+        }
+        self._length = round(SOUNDS_WITHIN * rate)
+        self._done = 0  # samples that went by
+
+    def hear(self, stems: Samples) -> None:
+        """Take in the next block, (stem, channel, n)."""
+        for name, stem in zip(self.hits, stems, strict=True):
+            starts, peaks = self._starts[name] - self._done, self.peaks[name]
+            first = np.searchsorted(starts, -self._length, side="right")
+            for at in range(first, np.searchsorted(starts, stem.shape[-1])):
+                window = stem[:, max(starts[at], 0) : starts[at] + self._length]
+                peaks[at] = max(peaks[at], window.max(initial=0), -window.min(initial=0))
+        self._done += stems.shape[-1]
+
+    def unconfirmed(self, name: str) -> list[Hit]:
+        """The hits of a stem at which it is silent, or far softer than at its usual hit."""
+        peaks = self.peaks[name]
+        usual = np.median(peaks) if len(peaks) else 0.0
+        faintest = max(_amplitude(SILENT_DB), usual * _amplitude(FAINT_DB))
+        pairs = zip(self.hits[name], peaks, strict=True)
+        return [hit for hit, peak in pairs if peak <= faintest]
+
+
+def of_stems(peaks_db: Mapping[str, float], heard: HitPeaks) -> tuple[str, ...]:
+    """Warn where hits were found that no sound in their stem confirms, and where all is silent.
+
+    `peaks_db` are the peaks of the written files in dB relative to full scale.
+    """
+    if all(peaks_db[name] <= SILENT_DB for name in heard.hits):
         return ("every stem is silent",)
-    struck = {_name_in(peaks_db, hit) for hit in transcription.hits}
-    unconfirmed = [name for name in peaks_db if name in struck - audible]
-    return tuple(f"hits were found for {name}, but its stem is silent" for name in unconfirmed)
+    return tuple(
+        f"{name}: {len(silent)} of {len(hits)} hits have no sound in their stem "
+        f"(first at {_minutes(silent[0].time)})"
+        for name, hits in heard.hits.items()
+        if (silent := heard.unconfirmed(name))
+    )
 
 
-def _name_in(peaks_db: Mapping[str, Any], hit: Hit) -> str:
-    """The stem that a hit sounds in: its group of five, or the drum's own of nine."""
-    five = set(peaks_db) & set(STEMS) == set(STEMS)
-    return hit.drum.stem if five else hit.drum.value
+def _amplitude(level: float) -> float:
+    return float(10 ** (level / 20))
+
+
+def _minutes(seconds: float) -> str:
+    """Minutes, seconds and tenths, such as 0:12.3."""
+    tenths = int(10 * seconds)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"

@@ -1,4 +1,4 @@
-"""Sampled drum kits: folders of one-shots that training renders grooves with.
+"""Sampled drum kits: folders of one-shots that grooves are rendered with.
 
 A kit is a folder with a `kit.json` and audio files of any rate:
 

@@ -17,7 +17,7 @@ from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
 EVERYTHING = Strength(
-    any=1, saturation=1, extreme=1, room=1, crushed_room=1, compressor=1, bus_saturation=1,
+    any=1, saturation=1, extreme=1, bleed=1, room=1, crushed_room=1, compressor=1, bus_saturation=1,
     medium=1, residue=1,
 )  # fmt: skip
 
@@ -62,6 +62,31 @@ def test_stems_and_residue_add_up_to_a_mixture_with_a_peak_of_one(
         np.testing.assert_allclose(mix.mixture, total, atol=1e-6)
         assert np.abs(mix.mixture).max() == pytest.approx(1, abs=1e-4)
         assert len(mix.prominence) == len(mix.rendering.onsets)
+
+
+def test_bleed_stays_in_the_stem_of_the_drum_that_leaks(make: Callable[..., Clips]) -> None:
+    dry = replace(
+        NONE, any=1, bleed=0, equaliser=0, saturation=0, room=0, compressor=0, bus_saturation=0,
+        medium=0, residue=0,
+    )  # fmt: skip
+    recipe = Recipe(together=False, plain=0, overlay=0, unrelated=0, playing=0)
+    plain, wet = (
+        make(replace(recipe, strength=replace(dry, bleed=chance)))[2].rendering.stems
+        for chance in (0, 1)
+    )
+    np.testing.assert_array_equal(plain.any(axis=(1, 2)), wet.any(axis=(1, 2)))
+    assert not plain.any(axis=(1, 2)).all()
+    for before, after in zip(plain, wet, strict=True):
+        if before.any():
+            own = np.vdot(before, after) / np.vdot(before, before) * before
+            assert np.vdot(after - own, after - own) < 0.3 * np.vdot(after, after)
+            assert not np.allclose(after, own, atol=1e-4)
+
+
+def test_the_papers_clips_do_not_bleed(make: Callable[..., Clips]) -> None:
+    recipe = replace(PAPER_RECIPE, plain=0.0)
+    never = replace(recipe, strength=replace(PAPER, bleed=0.0))
+    np.testing.assert_array_equal(make(recipe)[0].mixture, make(never)[0].mixture)
 
 
 def test_without_effects_stems_and_their_sum_are_the_same(make: Callable[..., Clips]) -> None:

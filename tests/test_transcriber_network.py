@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
-from drumsep.transcriber.network import Dimensions, Transcriber, from_state, to_metadata
+from drumsep.transcriber.network import Dimensions, Transcriber, from_state, fused, to_metadata
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
 
 TOY = Dimensions(bands=32, channels=4, features=16, blocks=3)
@@ -149,3 +150,24 @@ def test_velocities_are_those_at_the_peaks() -> None:
     assert pick(onsets, velocities, np.full(9, 0.5, np.float32)).velocities.tolist() == [
         pytest.approx(0.8)
     ]
+
+
+def test_a_fused_network_gives_the_same_from_fewer_layers() -> None:
+    torch.manual_seed(3)
+    network = Transcriber(Dimensions(bands=32, channels=2, features=6, blocks=2))
+    with torch.no_grad():
+        for _ in range(5):  # so that the statistics of normalisation are not the initial ones
+            network(3 * torch.rand(2, 2, 32, 40))
+    fast = fused(network)
+    assert not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in fast.modules())
+    log_mel = 3 * torch.rand(1, 2, 32, 60)
+    with torch.no_grad():
+        for ours, theirs in zip(fast(log_mel), network.eval()(log_mel), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_weights_of_other_sizes_are_refused_in_one_line() -> None:
+    network = Transcriber(Dimensions(bands=32, channels=2, features=6, blocks=2))
+    metadata = to_metadata(network, "MIT", "a test")
+    with pytest.raises(DrumsepError, match="do not fit their dimensions"):
+        from_state({"leave.bias": torch.zeros(3)}, metadata)

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from drumsep import midi
-from drumsep.drums import DRUM_NAMES, DRUMS
+from drumsep.drums import DRUM_NAMES, DRUMS, STEMS
 from drumsep.results import Hit, Transcription
 from drumsep.sampled_kits import RATE
 from drumsep.tempo import TempoMap
@@ -59,4 +59,26 @@ def write_grooves(folder: Path, count: int = 2, seconds: float = 4.0) -> Path:
         )
         path = folder / f"groove{number}.mid"
         midi.write(path, Transcription(hits, seconds), TempoMap.constant(120))
+    return folder
+
+
+def write_recording(
+    folder: Path,
+    name: str = "song",
+    *,
+    names: tuple[str, ...] = STEMS,
+    frames: int = 2 * RATE,
+    onsets: str | None = "time,class,velocity\n0.5,tom-floor,127\n1.5,kick,64\n",
+    seed: int = 0,
+) -> Path:
+    """Stereo stems of noise, their sum as the mixture, and a table of hits; returns `folder`."""
+    own = folder / name
+    own.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    stems = 0.1 * rng.standard_normal((max(len(names), 1), frames, 2))
+    for stem, sound in zip(names, stems, strict=False):
+        soundfile.write(own / f"{stem}.wav", sound, RATE, subtype="FLOAT")
+    soundfile.write(own / "mixture.wav", stems.sum(axis=0), RATE, subtype="FLOAT")
+    if onsets is not None:
+        (own / "onsets.csv").write_text(onsets)
     return folder

@@ -4,9 +4,12 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from drumsep.train.loop import TrainOptions
 
 
 def train(
@@ -23,6 +26,10 @@ def train(
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Wall-clock budget over all sittings")
     ] = 60.0,
+    stems: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recordings with stems to train on as well; repeatable"),
+    ] = None,
     recordings: Annotated[
         list[Path] | None,
         typer.Option(help="Annotated recordings to choose by, never trained on; repeatable"),
@@ -37,9 +44,15 @@ def train(
     licence: Annotated[
         str, typer.Option(help="Licence of the weights that are made, for their card")
     ] = "not stated",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Stored transcriber weights (.safetensors) to go on from; they may be smaller"
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT")] = False,
 ) -> None:
-    """Train a network on sampled kits and MIDI grooves, rendered on the fly.
+    """Train a network on sampled kits and MIDI grooves, rendered on the fly, and on recordings.
 
     Prints one JSON line per validation; OUT/best.pt holds the best weights so far.
     """
@@ -49,7 +62,7 @@ def train(
     from drumsep.train.loop import TrainOptions
 
     kits, grooves, validation = data / "kits-train", data / "gmd" / "groove", data / "kits-val"
-    for folder in (kits, grooves, *(recordings or ())):
+    for folder in (kits, grooves, *(stems or ()), *(recordings or ())):
         if not folder.is_dir():
             raise UsageError(f"no folder {folder}")
     options = TrainOptions(
@@ -57,6 +70,7 @@ def train(
         grooves=grooves,
         out=out,
         validation_kits=validation if validation.is_dir() else None,
+        stems=tuple(stems or ()),
         recordings=tuple(recordings or ()),
         minutes=minutes,
         batch=batch,
@@ -65,9 +79,27 @@ def train(
         bfloat16=bfloat16,
         workers=workers,
         resume=resume,
+        start=start,
         licence=licence,
     )
+    _check(network, options)
     import_module(f"drumsep.train.{network}").train(options, _report)
+
+
+def _check(network: str, options: "TrainOptions") -> None:
+    """Refuse what a network cannot use, and to choose by what was trained on."""
+    from drumsep.errors import UsageError
+
+    if options.start and network != "transcriber":
+        raise UsageError(f"--start is for the transcriber; {network} begins anew")
+    if options.start and not options.start.is_file():
+        raise UsageError(f"no file {options.start}")
+    if options.stems and network == "idm":
+        raise UsageError("--stems is not for idm, which learns the kits that it hears")
+    chosen_by = {path.resolve() for path in options.recordings}
+    for path in options.stems:
+        if path.resolve() in chosen_by:
+            raise UsageError(f"{path} is to choose by (--recordings), so not to train on")
 
 
 def _report(line: Mapping[str, float]) -> None:

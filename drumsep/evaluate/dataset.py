@@ -60,7 +60,9 @@ def find_clips(folder: Path) -> tuple[Clip, ...]:
     if not folder.is_dir():
         raise UsageError(f"a dataset is a folder of clips, {folder} is none")
     folders = (entry for entry in [folder, *folder.iterdir()] if entry.is_dir())
-    clips = [_clip_in(entry, mixture) for entry in folders if (mixture := _audio(entry, "mixture"))]
+    clips = [
+        _clip_in(entry, mixture) for entry in folders if (mixture := audio_named(entry, "mixture"))
+    ]
     pairs = (path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
     clips += [
         Clip(path.stem, path, {}, path.with_suffix(".csv"))
@@ -112,14 +114,14 @@ def read_hits(path: Path) -> tuple[tuple[Hit, ...], bool]:
 
 
 def _clip_in(folder: Path, mixture: Path) -> Clip:
-    found = {name: path for name in STEMS if (path := _audio(folder, name))}
+    found = {name: path for name in STEMS if (path := audio_named(folder, name))}
     onsets = folder / "onsets.csv"
     if not (found or onsets.is_file()):
         raise UsageError(f"{folder} has neither stems ({', '.join(STEMS)}) nor onsets.csv")
     return Clip(folder.name, mixture, found, onsets if onsets.is_file() else None, _kit(folder))
 
 
-def _audio(folder: Path, name: str) -> Path | None:
+def audio_named(folder: Path, name: str) -> Path | None:
     """The audio file of that name, whatever its format."""
     files = (path for path in folder.glob(f"{name}.*") if path.suffix.lower() in AUDIO_SUFFIXES)
     return min(files, default=None)

@@ -9,6 +9,7 @@ from drumsep import __version__, judgement, kit, midi, notes, tempo
 from drumsep.audio import AudioFile
 from drumsep.hashing import file_sha256, folder_sha256
 from drumsep.inputs import Track
+from drumsep.judgement import HitPeaks
 from drumsep.outputs import (
     MANIFEST,
     Existing,
@@ -83,12 +84,12 @@ class SeparateTask:
         stream = separator.stream(source, options, progress)
         beats = self._tempo(track, stream.transcription)
         with staged(folder, self.staging(track)) as staging:
-            files = self._write_stems(staging, stream, source, progress)
+            files, heard = self._write_stems(staging, stream, source, progress)
             midi.write(staging / f"{track.title}.mid", stream.transcription, beats)
             peaks = {name: _decibels(peak) for name, peak in files.peaks.items()}
             warnings = source.warnings + stream.warnings
             warnings += judgement.of_transcription(stream.transcription)
-            warnings += judgement.of_stems(peaks, stream.transcription)
+            warnings += judgement.of_stems(peaks, heard)
             if files.gain < 1:
                 warnings += (
                     f"all stems were lowered by {-_decibels(files.gain):.2f} dB: one clipped",
@@ -132,15 +133,15 @@ class SeparateTask:
 
     def _write_stems(
         self, folder: Path, stream: StemStream, source: AudioFile, progress: Progress
-    ) -> StemFiles:
+    ) -> tuple[StemFiles, HitPeaks]:
         """Write the stems; once more with one common gain for all where one would have clipped."""
         files = StemFiles(folder, stream.names, self._layout(source), 1.0, self.residual)
-        _fill(files, stream, source, progress)
+        heard = _fill(files, stream, source, progress)
         if files.clips:
             gain = files.fitting_gain
             files = StemFiles(folder, stream.names, self._layout(source), gain, self.residual)
             _fill(files, stream, source, progress)
-        return files
+        return files, heard
 
     def _tempo(self, track: Track, transcription: Transcription) -> TempoMap:
         """The tempo asked for, else that of the MIDI file the hits are from, else an estimate."""
@@ -151,13 +152,17 @@ class SeparateTask:
         return WavFormat(source.rate, source.channels, self.depth)
 
 
-def _fill(files: StemFiles, stream: StemStream, source: AudioFile, progress: Progress) -> None:
+def _fill(files: StemFiles, stream: StemStream, source: AudioFile, progress: Progress) -> HitPeaks:
+    """Write all stems; how loud they are at their hits."""
+    heard = HitPeaks(stream.names, stream.transcription, stream.rate)
     done = 0
     with files:
         for stems, mixture in with_mixture(stream, source):
             files.write(stems, mixture)
+            heard.hear(stems)
             done += mixture.shape[-1]
             progress("writing stems", done / source.frames)
+    return heard
 
 
 def _decibels(amplitude: float) -> float:

@@ -1,10 +1,12 @@
 """Endless training clips: a groove, kits, a way of playing and a mix, all drawn from one seed.
 
+Where there are recordings with stems, some of the clips are excerpts of these, mixed anew.
+
 Clip number i of a seed is always the same, whoever asks for it and in what order, so training can
 go on where it stopped, with any number of worker processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,24 +17,29 @@ from drumsep.train.grooves import Groove
 from drumsep.train.mixing import NONE, PAPER, Mix, Strength, mix
 from drumsep.train.patterns import excerpt, play_differently
 from drumsep.train.render import Timbre, Voice, render
+from drumsep.train.stem_recordings import StemRecording, any_excerpt
 
 SLOWEST, FASTEST = 1.25, 0.8  # factors of duration
 SLIGHTEST_DAMPING, STRONGEST_DAMPING = 0.5, 30.0  # 1/s
 SOFTEST_ATTACK, HARDEST_ATTACK = 0.35, 2.0  # amplitude against the rest of the hit
 SWAPPED = 0.6  # share of stems that another kit plays, where kits are swapped
+POINTS = 12  # of the equalisers that divide the spectrum: two thirds of an octave apart
+DIVIDED = -30.0  # dB, of what the other kit plays
+FROM_RECORDINGS = 1  # tells their random numbers from those of renderings
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How clips are drawn; the defaults are for training the transcriber."""
 
-    seconds: float = 4.0
+    seconds: float = 6.0
     channels: int = 1
     together: bool = True  # one stem, the sum of all, as the transcriber needs no more
     plain: float = 0.15  # probability that nothing below happens
     electronic: float = 0.12  # probability that the first kit is a drum machine
     kit_swap: float = 0.5  # probability that stems come from different kits
-    doubling: float = 0.15  # probability, per drum, of two kits at once
+    doubling: float = 0.35  # probability, per drum, of two kits at once
+    splice: float = 0.5  # share of the doubled whose kits divide the spectrum between them
     pitch: float = 0.6  # probability, per drum
     semitones: float = 4.0  # at most
     tone: float = 0.5  # probability, per drum, of an equaliser
@@ -42,6 +49,7 @@ class Recipe:
     playing: float = 0.65  # probability that the groove is played differently
     overlay: float = 0.06  # probability of a second groove on top
     unrelated: float = 0.03  # probability that every stem plays a groove of its own
+    recorded: float = 0.3  # probability of an excerpt instead, where there are recordings
     strength: Strength = Strength()
 
     def plainly(self) -> "Recipe":
@@ -60,6 +68,7 @@ PAPER_RECIPE = Recipe(
     electronic=0.0,
     kit_swap=0.5,
     doubling=0.3,
+    splice=0.0,
     pitch=0.3,
     semitones=3.0,
     tone=0.0,
@@ -81,11 +90,13 @@ class Clips:
         grooves: tuple[Groove, ...],
         recipe: Recipe,
         seed: int,
+        recordings: Sequence[StemRecording] = (),
     ) -> None:
         self._kits = kits
         self._grooves = grooves
         self._recipe = recipe
         self._seed = seed
+        self._recordings = recordings
         lengths = np.array([min(groove[-1].time, 60.0) + 1 for groove in grooves])
         self._chances = lengths / lengths.sum()
         self._machines = [kit for kit in kits if kit.electronic]
@@ -94,7 +105,16 @@ class Clips:
         ]
 
     def __getitem__(self, number: int) -> Mix:
+        rng = np.random.default_rng((self._seed, number, FROM_RECORDINGS))
+        if self._recordings and rng.random() < self._recipe.recorded:
+            return self._excerpt_of_recordings(rng)
         return self.rendered(number)[1]
+
+    def _excerpt_of_recordings(self, rng: np.random.Generator) -> Mix:
+        recipe = self._recipe
+        strength = NONE if rng.random() < recipe.plain else recipe.strength
+        rendering = any_excerpt(self._recordings, recipe.seconds, recipe.channels, rng)
+        return mix(rendering, strength, rng, together=recipe.together)
 
     def rendered(self, number: int) -> tuple[SampledKit, Mix]:
         """Clip `number` and the kit that plays it, but for stems that were swapped."""
@@ -150,10 +170,16 @@ class Clips:
     def _voice(
         self, kit: SampledKit, drum: Drum, curve: float, recipe: Recipe, rng: np.random.Generator
     ) -> Voice:
-        kits: tuple[SampledKit, ...] = (kit,)
-        if rng.random() < recipe.doubling:
-            kits = (kit, self._kit_with(drum.stem, rng))
-        return Voice(kits, tuple(_timbre(recipe, rng) for _ in kits), curve)
+        chance = rng.random()
+        if chance >= recipe.doubling:
+            return Voice((kit,), (_timbre(recipe, rng),), curve)
+        kits = (kit, self._kit_with(drum.stem, rng))
+        below, above = _timbre(recipe, rng), _timbre(recipe, rng)
+        if chance < recipe.doubling * recipe.splice:
+            low = np.where(np.arange(POINTS) < rng.integers(2, POINTS - 1), 0.0, DIVIDED)
+            below = replace(below, tone=tuple(low))
+            above = replace(above, tone=tuple(DIVIDED - low))
+        return Voice(kits, (below, above), curve)
 
 
 def _timbre(recipe: Recipe, rng: np.random.Generator) -> Timbre:

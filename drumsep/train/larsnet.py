@@ -17,6 +17,7 @@ from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import read_grooves
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import masked_l1
+from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
 
 LEARNING_RATE = 1e-4
@@ -90,7 +91,8 @@ def train(
     """Train a LarsNet, the compact one by default; `Dimensions()` is the published size."""
     grooves = read_grooves(options.grooves)
     kits = read_kits(options.kits)
-    clips = Clips(kits, grooves, recipe(dimensions), options.seed)
+    recordings = read_stem_recordings(options.stems, needed="stems")
+    clips = Clips(kits, grooves, recipe(dimensions), options.seed, recordings)
     other_kits = read_kits(options.validation_kits) if options.validation_kits else kits
     validation = Clips(other_kits, grooves, recipe(dimensions).plainly(), VALIDATION_SEED)
     trainee = LarsNetTrainee(LarsNet(dimensions), clips, options.batch, validation)
@@ -98,5 +100,6 @@ def train(
     network = run(trainee, options, report)
     assert isinstance(network, LarsNet)
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
+    source += credit(options.stems, recordings)
     save(network, options, "larsnet", to_metadata(network.dimensions), source)
     return network

@@ -29,6 +29,7 @@ class TrainOptions:
     grooves: Path  # Groove MIDI, or any folder of MIDI files
     out: Path  # folder for last.pt, best.pt, log.jsonl
     validation_kits: Path | None = None
+    stems: tuple[Path, ...] = ()  # folders of recordings with stems, to train on as well
     recordings: tuple[Path, ...] = ()  # folders of annotated recordings, for choosing only
     minutes: float = 60.0  # of wall-clock time, over all sittings
     steps: int = 1_000_000  # at most
@@ -44,6 +45,7 @@ class TrainOptions:
     bfloat16: bool = False
     workers: int = 1  # processes that make clips
     resume: bool = False
+    start: Path | None = None  # stored weights (.safetensors) that a transcriber begins with
     licence: str = "not stated"  # of the weights that are made, for their card
 
 

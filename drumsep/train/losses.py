@@ -19,8 +19,11 @@ def onset_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def velocity_loss(velocities: Tensor, truth: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean square error of velocities (B, 9, T) 0..1 at the frames of hits (target 1)."""
-    hits = (targets == 1) & (weights > 0)
+    """Mean square error of velocities (B, 9, T) 0..1 at the frames of hits (target 1).
+
+    Hits whose true velocity is 0, not known, count neither way.
+    """
+    hits = (targets == 1) & (weights > 0) & (truth > 0)
     error = torch.where(hits, (velocities - truth).square(), 0)
     return error.sum() / hits.sum().clamp(min=1)
 

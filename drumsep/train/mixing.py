@@ -1,8 +1,8 @@
 """From a rendering to a recording: random choices of what `augment` offers, in a studio's order.
 
-Every stem on its own (saturation, equaliser, gain), the room they share, the bus (compressor,
-saturation), the medium (band limits), and what is on the tape besides drums. The stems of the
-result add up to its mixture minus its residue, to float32 rounding.
+Every stem on its own (gain, side, saturation), the microphones, the room they share, the bus
+(compressor, saturation), the medium (band limits), and what is on the tape besides drums. The
+stems of the result add up to its mixture minus its residue, to float32 rounding.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from drumsep.drums import DRUMS, STEMS
 from drumsep.sampled_kits import RATE
 from drumsep.train import augment
 from drumsep.train.augment import decibels
+from drumsep.train.microphones import close_miked
 from drumsep.train.render import LOUDNESS_SPAN, Rendering
 
 Audio = NDArray[np.float32]
@@ -36,6 +37,7 @@ class Strength:
     stem_spread: float = 3.0  # dB, standard deviation of the level of a stem
     drum_spread: float = 3.0  # dB, of a drum within its stem
     extreme: float = 0.1  # probability that one stem is moved 8 to 18 dB
+    bleed: float = 0.3  # probability that each drum leaks into the microphones of the others
     room: float = 0.6  # probability
     loudest_room: float = 3.0  # dB, energy of the reverberation against the direct sound
     crushed_room: float = 0.35  # probability that the room is compressed hard
@@ -57,6 +59,7 @@ PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a ma
     stem_spread=0.0,
     drum_spread=0.0,
     extreme=0.0,
+    bleed=0.0,
     room=0.0,
     compressor=0.0,
     bus_saturation=0.0,
@@ -67,6 +70,7 @@ HEAVY = Strength(
     any=1.0,
     equaliser=5.0,
     stem_spread=4.0,
+    bleed=0.5,
     room=0.9,
     compressor=0.8,
     bus_saturation=0.7,
@@ -125,7 +129,7 @@ def _prominence(rendering: Rendering, gains: Audio) -> Audio:
         ],
         np.float32,
     )
-    levels: Audio = rendering.levels * gains[rendering.drums]
+    levels: Audio = rendering.levels * gains[rendering.rows]
     return levels / (around + np.float32(augment.EPSILON))
 
 
@@ -163,13 +167,15 @@ def _placed(stems: Audio, strength: Strength, rng: np.random.Generator) -> Audio
 def _room_and_tone(
     stems: Audio, strength: Strength, rng: np.random.Generator, *, together: bool
 ) -> Audio:
-    """Saturation of every drum by itself, the room around all of them, and the tone of it all.
+    """Saturation of every drum by itself, microphones, the room around all, the tone of it all.
 
     Stems (9, C, N) -> (9, C, N), or (1, C, N), their sum, where they are wanted `together`.
     """
     stems = np.stack([_driven(stem, strength, rng) for stem in stems])
     sends = np.exp(rng.normal(0, 0.5, len(DRUMS))).astype(np.float32)
     near, far = stems, stems * sends[:, None, None]
+    if rng.random() < strength.bleed:
+        near = close_miked(stems, rng, together=together)
     if together:
         near, far = (both.sum(axis=0, keepdims=True) for both in (near, far))
     length = stems.shape[-1]

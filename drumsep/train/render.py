@@ -47,7 +47,8 @@ class Rendering:
     stems: Audio  # (9, C, N), in the order of DRUMS
     onsets: NDArray[np.int64]  # sample
     drums: NDArray[np.int64]  # position in DRUMS
-    velocities: Audio  # 0..1
+    rows: NDArray[np.int64]  # of the stems it sounds in: its drum's, where each drum has a stem
+    velocities: Audio  # 0..1; 0 where not known
     levels: Audio  # root mean square of the hit alone over its first LOUDNESS_SPAN
 
     @property
@@ -176,6 +177,7 @@ def render(
         stems=stems,
         onsets=onsets.astype(np.int64),
         drums=drums.astype(np.int64),
+        rows=drums.astype(np.int64),
         velocities=velocities.astype(np.float32),
         levels=levels.astype(np.float32),
     )

@@ -8,17 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from drumsep import weights
 from drumsep.drums import DRUMS
 from drumsep.sampled_kits import credits, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
+from drumsep.train.growing import grown
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
+from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
-from drumsep.transcriber.network import Dimensions, Transcriber, compressed, to_metadata
+from drumsep.transcriber.network import (
+    Dimensions,
+    Transcriber,
+    compressed,
+    from_state,
+    to_metadata,
+)
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
 
 COMMAND = "drumsep train transcriber"
@@ -30,6 +39,7 @@ TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
 VELOCITY_WEIGHT = 5.0  # of the mean square error, which is 20 times smaller than the onset loss
 USES = 3  # of every clip: rendering takes as long as learning
 RETURN = 30  # batches between them; a multiple of the number of workers
+HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
 
@@ -113,8 +123,7 @@ class TranscriberTrainee:
     def loss(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Onset and velocity losses of one batch."""
         mel, onsets, velocities, weights = batch
-        log_mel = _with_tone(compressed(mel))
-        logits, found = network(log_mel.contiguous(memory_format=torch.channels_last))
+        logits, found = network(_with_tone(compressed(mel)))
         onset = onset_loss(logits.float(), onsets, weights)
         velocity = velocity_loss(found.float(), velocities, onsets, weights)
         return {"loss": onset + VELOCITY_WEIGHT * velocity, "onset": onset, "velocity": velocity}
@@ -148,24 +157,33 @@ def _with_tone(log_mel: Tensor) -> Tensor:
 def train(
     options: TrainOptions,
     report: Report = lambda line: None,
-    dimensions: Dimensions | None = None,
+    size: Dimensions | None = None,
 ) -> Transcriber:
     """Train a transcriber, of the shipped dimensions by default, and store it in `options.out`.
 
-    Thresholds are fitted to the validation sets; without any they stay as they are.
+    It begins as `options.start` ended, where that is given. Thresholds are fitted to the validation
+    sets; without any they stay as they are.
     """
+    size = size or Dimensions()
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
-    clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed)
-    trainee = TranscriberTrainee(Transcriber(dimensions), clips, options.batch, sets)
+    recordings = read_stem_recordings(options.stems, needed="onsets")
+    clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
+    begun = grown(_stored(options.start), size) if options.start else Transcriber(size)
+    trainee = TranscriberTrainee(begun, clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
     if sets:
         fitted = fit_thresholds(network, sets, network.dimensions.frame_rate)
         network.thresholds.copy_(torch.from_numpy(fitted))
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
+    source += credit(options.stems, recordings)
     metadata = to_metadata(network, options.licence, COMMAND)
     save(network, options, "transcriber", metadata, source)
     return network
+
+
+def _stored(path: Path) -> Transcriber:
+    return from_state(*weights.read(weights.read_card(path)))
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
@@ -175,7 +193,7 @@ def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
         clips = Clips(
             read_kits(options.validation_kits, channels=1),
             read_grooves(options.grooves, "validation"),
-            Recipe(seconds=6.0, plain=0.0, tone=0.8, strength=HEAVY),
+            HEAVY_RECIPE,
             HEAVY_SEED,
         )
         sets["heavy"] = rendered(clips, HEAVY_CLIPS)

@@ -1,26 +1,19 @@
-"""Recordings with known hits, for choosing checkpoints and thresholds; never for training.
+"""Recordings with known hits, for choosing checkpoints and thresholds; never for training."""
 
-Two layouts are read. A folder of folders, each with `mixture.*` and `onsets.csv` (columns time,
-class, velocity), as drumsep renders them; or a folder of audio files, each beside a `.csv` of the
-same name (columns time, stem).
-"""
-
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from drumsep.audio import AudioFile
 from drumsep.drums import DRUMS, STEMS
 from drumsep.errors import DrumsepError
+from drumsep.evaluate.dataset import find_clips, read_hits
 from drumsep.sampled_kits import RATE
 from drumsep.train.data import Clips
 from drumsep.train.scoring import Times
-
-AUDIO = (".flac", ".wav", ".ogg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +27,7 @@ class Annotated:
 
 
 def read_recordings(folder: Path) -> tuple[Annotated, ...]:
-    """All annotated recordings of `folder`, in either layout."""
+    """All annotated recordings of `folder`, laid out as `drumsep evaluate` reads them."""
     found = tuple(_recordings(folder))
     if not found:
         raise DrumsepError(f"no annotated recordings in {folder}")
@@ -42,28 +35,23 @@ def read_recordings(folder: Path) -> tuple[Annotated, ...]:
 
 
 def _recordings(folder: Path) -> Iterator[Annotated]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and (path / "onsets.csv").exists():
-            mixture = next(path.glob("mixture.*"))
-            yield _annotated(path.name, mixture, path / "onsets.csv")
-        elif path.suffix in AUDIO and path.with_suffix(".csv").exists():
-            yield _annotated(path.stem, path, path.with_suffix(".csv"))
+    for clip in find_clips(folder):
+        if clip.onsets is not None:
+            yield _annotated(clip.name, clip.mixture, clip.onsets)
 
 
-def _annotated(name: str, audio: Path, table: Path) -> Annotated:
-    samples, rate = soundfile.read(audio, dtype="float32", always_2d=True)
-    if rate != RATE:
-        raise DrumsepError(f"{audio} has {rate} Hz; validation needs {RATE} Hz")
-    with table.open(newline="") as rows:
-        lines = sorted(csv.DictReader(rows), key=lambda row: float(row["time"]))
-    times, velocities = [], []
-    for stem in STEMS:
-        own = [row for row in lines if row["stem"] == stem]
-        times.append(np.array([float(row["time"]) for row in own]))
-        velocities.append(
-            np.array([float(row["velocity"]) / 127 for row in own if "velocity" in row])
-        )
-    return Annotated(name, at_peak(samples.mean(axis=1)), tuple(times), tuple(velocities))
+def _annotated(name: str, mixture: Path, onsets: Path) -> Annotated:
+    audio = AudioFile(mixture).read()
+    if audio.rate != RATE:
+        raise DrumsepError(f"{mixture} has {audio.rate} Hz; validation needs {RATE} Hz")
+    hits, known = read_hits(onsets)
+    own = [[hit for hit in hits if hit.drum.stem == stem] for stem in STEMS]
+    return Annotated(
+        name=name,
+        samples=at_peak(audio.samples.mean(axis=0)),
+        times=tuple(np.array([hit.time for hit in one]) for one in own),
+        velocities=tuple(np.array([hit.velocity for hit in one if known]) for one in own),
+    )
 
 
 def rendered(clips: Clips, count: int) -> tuple[Annotated, ...]:

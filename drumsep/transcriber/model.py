@@ -11,9 +11,10 @@ from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
 from drumsep.transcriber.network import Transcriber as Network
+from drumsep.transcriber.network import fused
 
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
-BLOCK = 2000  # frames computed at a time, beside the context they need
+BLOCK = 4000  # frames computed at a time, beside the context they need
 
 
 class NetworkTranscriber:
@@ -22,7 +23,7 @@ class NetworkTranscriber:
     origin = "transcriber"
 
     def __init__(self, network: Network, device: torch.device):
-        self._network = network.to(device).eval()
+        self._network = fused(network).to(device)
         self._device = device
 
     @property
