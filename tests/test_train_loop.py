@@ -18,7 +18,7 @@ from drumsep.train.grooves import read_grooves
 from drumsep.train.loop import Batch, TrainOptions, run
 from drumsep.train.mixing import Mix
 from drumsep.train.validation import Annotated
-from drumsep.transcriber.network import Dimensions, Transcriber, from_state
+from drumsep.transcriber.network import Dimensions, Transcriber, from_state, to_metadata
 from tests.train_data import write_grooves, write_kit
 
 TOY = Dimensions(bands=32, channels=4, features=16, blocks=3, dropout=0.1)
@@ -123,6 +123,18 @@ def test_what_is_trained_is_stored_and_loads(options: TrainOptions) -> None:
     assert card.licence == "CC0-1.0" and "one (CC0-1.0)" in card.source
     loaded = from_state(*weights.read(card))
     torch.testing.assert_close(loaded.leave.weight, trained.leave.weight.detach())
+
+
+def test_training_begins_with_stored_weights(options: TrainOptions) -> None:
+    start = options.out / "start"
+    origin = weights.Origin(kind="transcriber", licence="CC0-1.0", source="of somebody")
+    network = Transcriber(TOY)
+    weights.store(start, "small", network.state_dict(), to_metadata(network, "", ""), origin)
+    options = replace(options, steps=1, learning_rate=0.0, start=start / "small.safetensors")
+    trained = transcriber.train(options, no_report, replace(TOY, features=20))
+    torch.testing.assert_close(trained.enter[0].weight[:16], network.enter[0].weight)
+    card = weights.read_card(options.out / "transcriber.safetensors")
+    assert card.source.endswith("; begun with weights of somebody")
 
 
 def recordings(options: TrainOptions) -> Path:

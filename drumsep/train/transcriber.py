@@ -168,8 +168,8 @@ def train(
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
     recordings = read_stem_recordings(options.stems, needed="onsets")
     clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
-    begun = grown(_stored(options.start), size) if options.start else Transcriber(size)
-    trainee = TranscriberTrainee(begun, clips, options.batch, sets)
+    start = weights.read_card(options.start) if options.start else None
+    trainee = TranscriberTrainee(_begun(start, size), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
     if sets:
@@ -177,13 +177,16 @@ def train(
         network.thresholds.copy_(torch.from_numpy(fitted))
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
     source += credit(options.stems, recordings)
+    if start and start.source != source:
+        source += f"; begun with weights {start.source}"
     metadata = to_metadata(network, options.licence, COMMAND)
     save(network, options, "transcriber", metadata, source)
     return network
 
 
-def _stored(path: Path) -> Transcriber:
-    return from_state(*weights.read(weights.read_card(path)))
+def _begun(start: weights.ModelCard | None, size: Dimensions) -> Transcriber:
+    """A new network, or stored weights with as much room."""
+    return grown(from_state(*weights.read(start)), size) if start else Transcriber(size)
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
