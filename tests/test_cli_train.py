@@ -70,10 +70,11 @@ def test_options_reach_the_loop_and_scores_reach_stdout(
     monkeypatch.setattr(transcriber, "train", train)
     start, stems = tmp_path / "small.safetensors", tmp_path / "mine"
     sources = ["--start", str(start), "--stems", str(stems), "--stems", str(tmp_path)]
-    plain = ["--minutes", "3", "--batch", "4", "--resume"]
+    plain = ["--minutes", "3", "--batch", "4", "--learning-rate", "0.01", "--resume"]
     assert run(["train", "transcriber", *command, *plain, *sources]) == 0
     (options,) = given
     assert (options.minutes, options.batch, options.resume) == (3.0, 4, True)
+    assert options.learning_rate == 0.01
     assert (options.start, options.stems) == (start, (stems, tmp_path))
     assert options.kits == tmp_path / "kits-train" and options.validation_kits is None
     captured = capsys.readouterr()

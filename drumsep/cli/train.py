@@ -12,45 +12,55 @@ if TYPE_CHECKING:
     from drumsep.train.loop import TrainOptions
 
 
+Network = Annotated[Literal["transcriber", "idm", "larsnet"], typer.Argument(help="What to train")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        help="Folder with kits-train/ and gmd/groove/, and kits-val/ to choose by if there"
+    ),
+]
+Out = Annotated[Path, typer.Option(help="Folder for last.pt, best.pt and log.jsonl")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="Wall-clock budget over all sittings")]
+Stems = Annotated[
+    list[Path] | None,
+    typer.Option(help="Recordings with stems to train on as well; repeatable"),
+]
+Recordings = Annotated[
+    list[Path] | None,
+    typer.Option(help="Annotated recordings to choose by, never trained on; repeatable"),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N")]
+Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Autocast: faster, less precise")]
+Batch = Annotated[int, typer.Option(min=1, help="Clips per step")]
+LearningRate = Annotated[float, typer.Option(min=0, help="After warming up, before cooling down")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that render clips")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the weights and of every clip")]
+Licence = Annotated[str, typer.Option(help="Licence of the weights that are made, for their card")]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        help="Stored transcriber weights (.safetensors) to go on from; they may be smaller"
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT")]
+
+
 def train(
-    network: Annotated[
-        Literal["transcriber", "idm", "larsnet"], typer.Argument(help="What to train")
-    ],
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder with kits-train/ and gmd/groove/, and kits-val/ to choose by if there"
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for last.pt, best.pt and log.jsonl")],
-    minutes: Annotated[
-        float, typer.Option(min=0.01, help="Wall-clock budget over all sittings")
-    ] = 60.0,
-    stems: Annotated[
-        list[Path] | None,
-        typer.Option(help="Recordings with stems to train on as well; repeatable"),
-    ] = None,
-    recordings: Annotated[
-        list[Path] | None,
-        typer.Option(help="Annotated recordings to choose by, never trained on; repeatable"),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
-    bfloat16: Annotated[
-        bool, typer.Option("--bfloat16", help="Autocast: faster, less precise")
-    ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Clips per step")] = 8,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that render clips")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and of every clip")] = 0,
-    licence: Annotated[
-        str, typer.Option(help="Licence of the weights that are made, for their card")
-    ] = "not stated",
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            help="Stored transcriber weights (.safetensors) to go on from; they may be smaller"
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT")] = False,
+    network: Network,
+    data: Data,
+    out: Out,
+    minutes: Minutes = 60.0,
+    stems: Stems = None,
+    recordings: Recordings = None,
+    device: Device = "cpu",
+    bfloat16: Bfloat16 = False,
+    batch: Batch = 8,
+    learning_rate: LearningRate = 1e-3,
+    workers: Workers = 1,
+    seed: Seed = 0,
+    licence: Licence = "not stated",
+    start: Start = None,
+    resume: Resume = False,
 ) -> None:
     """Train a network on sampled kits and MIDI grooves, rendered on the fly, and on recordings.
 
@@ -74,6 +84,7 @@ def train(
         recordings=tuple(recordings or ()),
         minutes=minutes,
         batch=batch,
+        learning_rate=learning_rate,
         seed=seed,
         device=device,
         bfloat16=bfloat16,
