@@ -104,4 +104,7 @@ def wiener(magnitudes: Tensor, alpha: float, eps: float) -> Tensor:
         Masks in [0, 1], of the same shape; over K they sum to at most one.
     """
     powers = magnitudes.square() if alpha == 2 else magnitudes.pow(alpha)
-    return powers.mul_((powers.sum(dim=0) + eps).reciprocal_())
+    total = torch.full_like(powers[0], eps)  # in the same order in memory, unlike `sum`
+    for power in powers:
+        total += power
+    return powers.mul_(total.reciprocal_())

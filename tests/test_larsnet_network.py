@@ -9,16 +9,18 @@ from torch.nn import functional as F
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
 from drumsep.larsnet.network import (
-    REACH,
     STEP,
     Dimensions,
     LarsNet,
     LastDecoder,
+    frames_heard,
     from_state,
     shapes,
     to_metadata,
 )
 from tests.goldens.make_larsnet import COMPACT, SMALL, toy, toy_state
+
+REACH = 255  # frames before and after it that a frame of a mask depends on
 
 
 def magnitudes(size: Dimensions, frames: int | None = None, batch: int = 1) -> torch.Tensor:
@@ -78,10 +80,37 @@ def test_a_frame_depends_on_the_frames_in_reach_and_no_others() -> None:
     assert 511 + REACH - STEP <= last <= 511 + REACH
 
 
+@pytest.mark.parametrize("frames", [1, 2, 28, 29, 60, 61, 173, 300, 512])
+@torch.inference_mode()
+def test_the_first_frames_are_those_of_the_whole(frames: int) -> None:
+    """Neither what the decoders leave out nor what follows the frames heard is missed."""
+    size = Dimensions(n_fft=128, hop=32, frames=1024, base=1)
+    network = toy(size)["kick"]
+    mixture = magnitudes(size)
+    whole = network(mixture)[..., :frames]
+    torch.testing.assert_close(network(mixture, frames), whole, atol=1e-5, rtol=0)
+    heard = frames_heard(frames)
+    assert frames < heard <= frames + REACH + STEP
+    part = network(mixture[..., :heard], frames)
+    torch.testing.assert_close(part, whole, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_one_frame_less_than_heard_is_too_few() -> None:
+    size = Dimensions(n_fft=128, hop=32, frames=1024, base=1)
+    network = toy(size)["kick"]
+    mixture = magnitudes(size)
+    frames = 28  # the last ones of their bottleneck frame
+    touched = mixture.clone()
+    touched[..., frames_heard(frames) - 2] += 100
+    changed = (network(touched) - network(mixture))[..., :frames].abs().max()
+    assert changed > 1e-5
+
+
 def test_the_last_decoder_is_a_transposed_convolution() -> None:
     torch.manual_seed(0)
     decoder = LastDecoder(before=6, after=4).eval()
-    skip, features = torch.randn(2, 2, 3, 8, 5)
+    skip, features = torch.randn(2, 2, 3, 5, 8)
     plain = decoder.norm(F.relu(decoder.conv(torch.cat([skip, features], dim=1))))
     torch.testing.assert_close(decoder(skip, features), plain, atol=1e-6, rtol=0)
 

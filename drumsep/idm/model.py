@@ -16,7 +16,7 @@ from torch import Tensor
 
 from drumsep.adaptation.adapt import Adapted, adapt, first_templates
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
-from drumsep.dsp import Stft, wiener
+from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import UsageError
 from drumsep.idm.listening import Heard, listen
 from drumsep.idm.network import Idm
@@ -231,7 +231,7 @@ class SequenceMasker:
     def masks(self, spectrum: Tensor, start: int) -> Tensor:
         """Masks (K, 1, F, T) of one block, the same for every channel."""
         _, stems = next(self._spectra)
-        return wiener(stems.abs().unsqueeze(1), self._alpha, MASK_EPS)
+        return wiener(magnitude(stems).unsqueeze(1), self._alpha, MASK_EPS)
 
 
 def _refuse_foreign(options: Options) -> None:

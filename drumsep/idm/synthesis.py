@@ -22,7 +22,7 @@ HEADROOM = 0.95  # peak of the loudest one-shot, before its envelope
 MAX_DECAY = 20.0  # 1/s; the envelope falls at most twice as fast
 NORM_EPS = 1e-5
 PEAK_EPS = 1e-6
-STRETCH = 1024  # samples whose squares are taken at a time
+STRETCH = 2048  # samples whose squares are taken at a time
 
 # From this dilation on, sound is laid out as rows of one dilation each, which turns far jumps into
 # neighbouring rows; below, the jumps are short enough for the cache.

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from drumsep import onsets
 from drumsep.drums import STEMS
-from drumsep.dsp import Stft, wiener
+from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import DrumsepError
-from drumsep.larsnet.network import CHANNELS, REACH, STEP, LarsNet
+from drumsep.larsnet.network import CHANNELS, LarsNet, frames_heard
 from drumsep.masking import masked_stems
 from drumsep.recording import Recording, survey
 from drumsep.results import Kit, Options, Progress, Samples, Transcription
@@ -28,6 +28,7 @@ from drumsep.separator import Analysis, Transcriber
 
 ALPHA = 1.0  # exponent of the Wiener filter in the paper's results
 EPS = 1e-7  # added to the filter's sum, in units of the spectrum to the power of alpha
+FEW = 32  # frames filtered at a time: what is in work then fits the cache
 BY_ONSETS = "no transcriber is installed: the hits were found by onset detection in the stems"
 
 
@@ -117,10 +118,13 @@ class ChunkMasker:
     @torch.inference_mode()
     def masks(self, spectrum: Tensor, start: int) -> Tensor:
         """Spectrum (C, F, T) of a chunk -> masks (5, C, F, min(T, block))."""
-        magnitudes = _in_pairs(spectrum.abs())
+        magnitudes = _in_pairs(magnitude(spectrum))
         masks = self._cross_faded(magnitudes)[..., : self.block]
         if self._alpha is not None:
-            masks = wiener(masks.mul_(magnitudes[..., : self.block]), self._alpha, EPS)
+            heard = magnitudes[..., : masks.shape[-1]]
+            pieces = (torch.split(all_frames, FEW, dim=-1) for all_frames in (masks, heard))
+            for some, own in zip(*pieces, strict=True):
+                some[:] = wiener(some.mul_(own), self._alpha, EPS)
         return _as_recorded(masks, len(spectrum))
 
     def _cross_faded(self, magnitudes: Tensor) -> Tensor:
@@ -140,16 +144,19 @@ class ChunkMasker:
     def _heard(self, pair: Tensor) -> Tensor:
         """Masks (5, 2, F, T) that the network gives a chunk of magnitudes (2, F, T).
 
-        The published network hears a short chunk padded with zeros to its full length; beyond its
-        reach they change nothing and are left out.
+        The published network hears a short chunk padded with zeros to its full length; those that
+        change nothing are left out. In memory frames lie one after another, as in a spectrum.
         """
+        bins, frames = pair.shape[1:]
+        masks = pair.new_zeros(len(STEMS), CHANNELS, frames, bins).transpose(2, 3)
         if not pair.any():
-            return pair.new_zeros(len(STEMS), *pair.shape)  # any mask of silence is exact
-        frames = pair.shape[-1]
-        length = min(-(-(frames + REACH) // STEP) * STEP, self._network.dimensions.frames)
-        padded = F.pad(pair[:, :-1], (0, length - frames))
-        masks = self._network(padded[None])[0, ..., :frames]
-        return F.pad(masks, (0, 0, 0, 1))  # the Nyquist frequency is lost, as published
+            return masks  # any mask of silence is exact
+        length = min(frames_heard(frames), self._network.dimensions.frames)
+        padded = F.pad(pair.transpose(1, 2)[..., :-1], (0, 0, 0, length - frames))
+        for stems, net in zip(masks.chunk(len(self._network)), self._network.values(), strict=True):
+            # The last bin, the Nyquist frequency, is lost as published.
+            stems[:, :, :-1] = net(padded.transpose(1, 2)[None], frames)[0]
+        return masks
 
 
 def _in_pairs(magnitudes: Tensor) -> Tensor:

@@ -21,9 +21,9 @@ KIND = "larsnet"
 
 CHANNELS = 2  # of the mixture and of each mask: left and right
 DEPTH = 6  # encoders, and decoders
-STEP = 2**DEPTH  # bins and frames must be a multiple of this
-REACH = 255  # frames before and after it that a frame of a mask depends on
+STEP = 1 << DEPTH  # bins and frames must be a multiple of this
 KERNEL = 5  # bins and frames
+AHEAD = 3  # frames that the mask layer looks ahead, and bins
 SLOPE = 0.2  # of the leaky rectifier in the encoders
 DROPPED = 3  # decoders that are followed by dropout in training
 SHARED = "drums"  # name of the one U-Net of the compact variant
@@ -98,7 +98,6 @@ class LarsNet(nn.ModuleDict):
 
         F is `dimensions.bins`; T is any multiple of `STEP`, and `dimensions.frames` in training.
         """
-        magnitudes = magnitudes.contiguous(memory_format=torch.channels_last)
         return torch.cat([net(magnitudes) for net in self.values()], dim=1)
 
 
@@ -114,7 +113,7 @@ class UNet(nn.Module):
             for before, after in zip((CHANNELS, *levels), levels, strict=False)
         )
         # The published sixth encoder has a norm as well, which nothing listens to.
-        self.bottleneck = _halving(levels[-1], deepest)
+        self.bottleneck = Halving(levels[-1], deepest)
         upwards = levels[::-1]
         heard = (deepest, *(2 * width for width in upwards))  # the skip and the level below
         self.decoders = nn.ModuleList(
@@ -123,48 +122,128 @@ class UNet(nn.Module):
         )
         masks = CHANNELS * size.stems
         self.last_decoder = LastDecoder(heard[-1], masks)
-        self.mask = nn.Conv2d(masks, masks, 4, padding=3, dilation=2, groups=size.stems)
+        self.mask = MaskLayer(size.stems)
 
-    def forward(self, magnitudes: Tensor) -> Tensor:
-        """Magnitudes (B, 2, F, T) -> masks (B, stems, 2, F, T) in (0, 1)."""
-        features = self.input_norm(magnitudes.transpose(1, 2)).transpose(1, 2)
+    def forward(self, magnitudes: Tensor, frames: int | None = None) -> Tensor:
+        """Magnitudes (B, 2, F, T) -> masks (B, stems, 2, F, frames) in (0, 1).
+
+        Decoders leave out what the first frames do not depend on, where only those are wanted.
+        """
+        frames = frames or magnitudes.shape[-1]
+        # Frames lie one after another in memory, as in a spectrum: images are (B, C, T, F).
+        features = self.input_norm(magnitudes.transpose(1, 2)).permute(0, 2, 3, 1)
         skips = []
         for encoder in self.encoders:
             skip, features = encoder(features)
             skips.append(skip)
-        features = self.decoders[0](self.bottleneck(features))
-        for decoder in self.decoders[1:]:
-            features = decoder(torch.cat([skips.pop(), features], dim=1))
-        features = self.last_decoder(skips.pop(), features)
-        masks: Tensor = self.mask(features).sigmoid()
-        return masks.view(len(masks), -1, CHANNELS, *masks.shape[2:])
+        features = self.bottleneck(features)
+        *needed, whole = _needed(frames)
+        features = self.decoders[0](features[:, :, : needed[0]])
+        for decoder, count in zip(self.decoders[1:], needed[1:], strict=True):
+            joined = [image[:, :, :count] for image in (skips.pop(), features)]
+            features = decoder(torch.cat(joined, dim=1))
+        features = self.last_decoder(skips.pop()[:, :, :whole], features[:, :, :whole])
+        masks: Tensor = self.mask(features)[:, :, :frames].sigmoid().transpose(2, 3)
+        return masks.reshape(len(masks), -1, CHANNELS, *masks.shape[2:])
+
+
+def frames_heard(frames: int) -> int:
+    """Frames of a chunk that the masks of its first frames depend on, a multiple of `STEP`.
+
+    Frame n of an encoder comes of its input up to 2 n + 2.
+    """
+    return STEP * (_needed(frames)[0] + 1)
+
+
+def _needed(frames: int) -> list[int]:
+    """Frames that each decoder has to hear for the first frames of the masks.
+
+    Frame n of a decoder comes of its input up to n // 2 + 1.
+    """
+    last = frames - 1 + AHEAD
+    needed = []
+    for _ in range(DEPTH):
+        last = last // 2 + 1
+        needed.append(last + 1)
+    return needed[::-1]
+
+
+class Halving(nn.Conv2d):
+    """A convolution of images (B, C, T, F) by kernels of (F, T) that halves frames and bins."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, KERNEL, stride=2, padding=KERNEL // 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, before, T, F) -> (B, after, T / 2, F / 2)."""
+        kernel = self.weight.transpose(2, 3)
+        return F.conv2d(image, kernel, self.bias, self.stride, self.padding)
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed convolution of images (B, C, T, F) by kernels of (F, T)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, KERNEL, stride=2, padding=KERNEL // 2, output_padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, before, T, F) -> (B, after, 2 T, 2 F)."""
+        kernel = self.weight.transpose(2, 3)
+        return F.conv_transpose2d(image, kernel, self.bias, 2, KERNEL // 2, 1)
+
+
+class MaskLayer(nn.Conv2d):
+    """The last convolution of images (B, C, T, F), with kernels of (F, T), every stem's own."""
+
+    def __init__(self, stems: int) -> None:
+        super().__init__(
+            CHANNELS * stems, CHANNELS * stems, 4, padding=AHEAD, dilation=2, groups=stems
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 2 * stems, T, F) -> the same shape."""
+        kernel = self.weight.transpose(2, 3)
+        return F.conv2d(image, kernel, self.bias, 1, self.padding, self.dilation, self.groups)
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that overwrites its input where it may: no page of memory is new."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, T, F) -> the same shape."""
+        if self.training or torch.is_grad_enabled():
+            return super().forward(image)
+        assert self.running_mean is not None and self.running_var is not None
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return torch.addcmul(shift[:, None, None], image, scale[:, None, None], out=image)
 
 
 class Encoder(nn.Module):
-    """Halve bins and frames; the published skip is taken before the norm and the rectifier."""
+    """Halve frames and bins; the published skip is taken before the norm and the rectifier."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.conv = _halving(before, after)
+        self.conv = Halving(before, after)
         self.norm = nn.BatchNorm2d(after)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, before, F, T) -> skip and features, each (B, after, F / 2, T / 2)."""
+        """(B, before, T, F) -> skip and features, each (B, after, T / 2, F / 2)."""
         skip = self.conv(features)
         return skip, F.leaky_relu(self.norm(skip), SLOPE, inplace=True)
 
 
 class Decoder(nn.Module):
-    """Double bins and frames, rectify, then normalise: the order of the published code."""
+    """Double frames and bins, rectify, then normalise: the order of the published code."""
 
     def __init__(self, before: int, after: int, dropout: float) -> None:
         super().__init__()
-        self.conv = _doubling(before, after)
-        self.norm = nn.BatchNorm2d(after)
+        self.conv = Doubling(before, after)
+        self.norm = Norm(after)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, before, F, T) -> (B, after, 2 F, 2 T)."""
+        """(B, before, T, F) -> (B, after, 2 T, 2 F)."""
         rectified = F.relu(self.conv(features), inplace=True)
         normed: Tensor = self.dropout(self.norm(rectified))
         return normed
@@ -175,38 +254,40 @@ class LastDecoder(nn.Module):
 
     Along either axis, output 2 m + p with p in (0, 1) takes tap 4 - 2 t + p of the kernel from
     input m - 1 + t with t in (0, 1, 2); tap 5, which does not exist, is zero. So the four phases p
-    of the output are channels of a 3x3 convolution, interleaved afterwards. It is the sum of the
-    convolutions of its two inputs: to join them first would take as long as to convolve them.
+    of the output are channels of a 3x3 convolution, interleaved afterwards. Two neighbouring bins
+    at a time, by a kernel four bins wide, they are 16 channels, which fill a vector. It is the sum
+    of the convolutions of its two inputs: to join them first would take as long as to convolve.
     """
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.conv = _doubling(before, after)
+        self.conv = Doubling(before, after)
         self.norm = nn.BatchNorm2d(after)
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
-        """Two of (B, before / 2, F, T) -> (B, after, 2 F, 2 T)."""
-        taps = F.pad(self.conv.weight, (0, 1, 0, 1))
-        taps = taps.reshape(*taps.shape[:2], 3, 2, 3, 2)
-        # (before, after, t, p, t, p) -> (after, p, p, before, t, t) -> (4 * after, before, 3, 3)
-        kernel = taps.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
+        """Two of (B, before / 2, T, F) -> (B, after, 2 T, 2 F); F is even."""
         of_skip, of_features = (
-            half.contiguous(memory_format=torch.channels_last) for half in kernel.chunk(2, dim=1)
+            half.contiguous(memory_format=torch.channels_last)
+            for half in self._kernel().chunk(2, dim=1)
         )
         assert self.conv.bias is not None
-        bias = self.conv.bias.repeat_interleave(4)
-        phases = F.conv2d(skip, of_skip, padding=1)
-        phases = phases + F.conv2d(features, of_features, bias, padding=1)
-        normed: Tensor = self.norm(F.relu(F.pixel_shuffle(phases, 2), inplace=True))
+        bias = self.conv.bias.repeat(8)
+        phases = F.conv2d(skip, of_skip, bias, stride=(1, 2), padding=1)
+        phases += F.conv2d(features, of_features, stride=(1, 2), padding=1)
+        batch, _, frames, pairs = phases.shape
+        phases = F.relu(phases, inplace=True).permute(0, 2, 3, 1)
+        by_frame = phases.reshape(batch, frames, pairs, 2, -1).transpose(2, 3)
+        image = by_frame.reshape(batch, 2 * frames, 4 * pairs, -1)
+        normed: Tensor = self.norm(image.permute(0, 3, 1, 2))
         return normed
 
-
-def _halving(before: int, after: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, KERNEL, stride=2, padding=2)
-
-
-def _doubling(before: int, after: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=2, output_padding=1)
+    def _kernel(self) -> Tensor:
+        """(8 * after, before, 3, 4); its outputs are (phase of T, neighbour, phase of F, after)."""
+        taps = F.pad(self.conv.weight.transpose(2, 3), (0, 1, 0, 1))
+        taps = taps.reshape(*taps.shape[:2], 3, 2, 3, 2)
+        # (before, after, t, p, t, p) -> (p, p, after, before, t, t)
+        phases = taps.flip(2, 4).permute(3, 5, 1, 0, 2, 4)
+        return torch.stack([F.pad(phases, (0, 1)), F.pad(phases, (1, 0))], dim=1).flatten(0, 3)
 
 
 def to_metadata(dimensions: Dimensions) -> dict[str, str]:
@@ -274,9 +355,12 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
 def _ready(value: Tensor) -> Tensor:
     """Single precision, and the channels of a convolution innermost as in a new `LarsNet`.
 
+    More exactly the channels of its transpose, which is what `Halving` and the others take.
     Always a copy: a tensor that is still in its file keeps all of the file (197 MB) in memory.
     """
     if not value.is_floating_point():
         return value.clone()
-    layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-    return value.to(torch.float32, memory_format=layout, copy=True)
+    value = value.to(torch.float32, copy=True)
+    if value.ndim < 4:
+        return value
+    return value.transpose(2, 3).contiguous(memory_format=torch.channels_last).transpose(2, 3)
