@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from drumsep.errors import DrumsepError
-from drumsep.train.growing import grown
+from drumsep.train.growing import grown, halfway
 from drumsep.transcriber.network import Dimensions, Transcriber
 
 SMALL = Dimensions(bands=32, channels=2, features=6, blocks=2)
@@ -54,3 +54,12 @@ def test_what_is_new_learns() -> None:
 def test_a_network_neither_shrinks_nor_listens_differently(dimensions: Dimensions) -> None:
     with pytest.raises(DrumsepError, match="features|blocks|hop"):
         grown(small_network(), dimensions)
+
+
+def test_halfway_is_the_mean_of_weights_and_statistics() -> None:
+    one = small_network()
+    other = Transcriber(SMALL)
+    mean = halfway(one, other).state_dict()
+    for name, value in one.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(mean[name], (value + other.state_dict()[name]) / 2)

@@ -1,10 +1,11 @@
-"""A larger network that begins where a smaller one ended.
+"""A larger network that begins where a smaller one ended, and what keeps it near.
 
 The way of Net2Net (Chen, Goodfellow and Shlens, ICLR 2016), with new channels that nothing old
 listens to yet in place of copied ones: what the small network computes, the large one computes
 to the last digit, and training goes on from there with more room.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +33,20 @@ def grown(small: Transcriber, dimensions: Dimensions) -> Transcriber:
             for values in block[-1].parameters():  # type: ignore[index]
                 values.zero_()
     return large
+
+
+def halfway(one: Transcriber, other: Transcriber) -> Transcriber:
+    """The mean of the weights of two networks, of which one began as the other.
+
+    Going on from `one`, training hears its own sounds better and better; half of the way keeps more
+    of what holds for other sounds (Wortsman et al., CVPR 2022: WiSE-FT with alpha 0.5).
+    """
+    mean = copy.deepcopy(other)
+    first = one.state_dict()
+    for name, value in mean.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(first[name].to(value), 0.5)
+    return mean
 
 
 def _check(small: Dimensions, large: Dimensions) -> None:

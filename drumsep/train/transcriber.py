@@ -1,5 +1,6 @@
 """Training the transcriber: targets, the step, and the scores checkpoints are chosen by."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from drumsep.drums import DRUMS
 from drumsep.sampled_kits import credits, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.growing import grown
+from drumsep.train.growing import grown, halfway
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
@@ -161,17 +162,21 @@ def train(
 ) -> Transcriber:
     """Train a transcriber, of the shipped dimensions by default, and store it in `options.out`.
 
-    It begins as `options.start` ended, where that is given. Thresholds are fitted to the validation
-    sets; without any they stay as they are.
+    Where `options.start` is given, it begins as that ended, and what is stored is halfway from
+    there to where training ended. Thresholds are fitted to the validation sets; without any they
+    stay as they are.
     """
     size = size or Dimensions()
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
     recordings = read_stem_recordings(options.stems, needed="onsets")
     clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
     start = weights.read_card(options.start) if options.start else None
-    trainee = TranscriberTrainee(_begun(start, size), clips, options.batch, sets)
+    begun = _begun(start, size)
+    trainee = TranscriberTrainee(copy.deepcopy(begun), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
+    if start:
+        network = halfway(begun, network)
     if sets:
         fitted = fit_thresholds(network, sets, network.dimensions.frame_rate)
         network.thresholds.copy_(torch.from_numpy(fitted))
