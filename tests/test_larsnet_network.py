@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
+from drumsep.larsnet.layers import LastDecoder
 from drumsep.larsnet.network import (
     STEP,
     Dimensions,
     LarsNet,
-    LastDecoder,
     frames_heard,
     from_state,
     shapes,

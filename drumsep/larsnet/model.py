@@ -20,7 +20,8 @@ from drumsep import onsets
 from drumsep.drums import STEMS
 from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import DrumsepError
-from drumsep.larsnet.network import CHANNELS, LarsNet, frames_heard
+from drumsep.larsnet.layers import CHANNELS
+from drumsep.larsnet.network import LarsNet, frames_heard
 from drumsep.masking import masked_stems
 from drumsep.recording import Recording, survey
 from drumsep.results import Kit, Options, Progress, Samples, Transcription

@@ -23,7 +23,7 @@ SLOWEST, FASTEST = 1.25, 0.8  # factors of duration
 SLIGHTEST_DAMPING, STRONGEST_DAMPING = 0.5, 30.0  # 1/s
 SOFTEST_ATTACK, HARDEST_ATTACK = 0.35, 2.0  # amplitude against the rest of the hit
 SWAPPED = 0.6  # share of stems that another kit plays, where kits are swapped
-POINTS = 12  # of the equalisers that divide the spectrum: two thirds of an octave apart
+POINTS = 12  # of the equalisers that divide the spectrum: 0.8 octaves apart
 DIVIDED = -30.0  # dB, of what the other kit plays
 FROM_RECORDINGS = 1  # tells their random numbers from those of renderings
 

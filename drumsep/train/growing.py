@@ -6,7 +6,6 @@ to the last digit, and training goes on from there with more room.
 """
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -61,14 +60,6 @@ def _check(small: Dimensions, large: Dimensions) -> None:
 
 def _lay_into(large: Tensor, small: Tensor) -> None:
     """Copy `small` into the first places of `large`, in place; its rows hear no other columns."""
-    if small.ndim == 0:
-        large.copy_(small)
-        return
-    rows = len(small)
     if small.ndim > 1:
-        large[:rows] = 0
-    large[_corner(small.shape)] = small
-
-
-def _corner(shape: Sequence[int]) -> tuple[slice, ...]:
-    return tuple(slice(length) for length in shape)
+        large[: len(small)] = 0
+    large[tuple(slice(length) for length in small.shape)] = small

@@ -158,7 +158,7 @@ def _with_tone(log_mel: Tensor) -> Tensor:
 def train(
     options: TrainOptions,
     report: Report = lambda line: None,
-    size: Dimensions | None = None,
+    dimensions: Dimensions | None = None,
 ) -> Transcriber:
     """Train a transcriber, of the shipped dimensions by default, and store it in `options.out`.
 
@@ -166,12 +166,11 @@ def train(
     there to where training ended. Thresholds are fitted to the validation sets; without any they
     stay as they are.
     """
-    size = size or Dimensions()
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
     recordings = read_stem_recordings(options.stems, needed="onsets")
     clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
     start = weights.read_card(options.start) if options.start else None
-    begun = _begun(start, size)
+    begun = _begun(start, dimensions or Dimensions())
     trainee = TranscriberTrainee(copy.deepcopy(begun), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
@@ -189,9 +188,11 @@ def train(
     return network
 
 
-def _begun(start: weights.ModelCard | None, size: Dimensions) -> Transcriber:
+def _begun(start: weights.ModelCard | None, dimensions: Dimensions) -> Transcriber:
     """A new network, or stored weights with as much room."""
-    return grown(from_state(*weights.read(start)), size) if start else Transcriber(size)
+    if start is None:
+        return Transcriber(dimensions)
+    return grown(from_state(*weights.read(start)), dimensions)
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
