@@ -45,8 +45,16 @@ class Task(Protocol):
     def finished(self, track: Track) -> dict[str, Any] | None:
         """The report of an earlier run whose results can stand, else None."""
 
-    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+    def run(
+        self,
+        separator: Separator,
+        track: Track,
+        progress: Progress,
+        warnings: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         """Work on one file, write its results, and return what to report.
+
+        What is reported begins with `warnings`, where there are any.
 
         Raises:
             DrumsepError: this file cannot be done; nothing of it is left half-written.
@@ -132,8 +140,7 @@ class _Worker:
             with suppress(torch.OutOfMemoryError):
                 return self.task.run(self._separator, track, progress)
         # The error is gone by now, and with it what it held in the GPU's memory.
-        report = self.task.run(self._on_cpu, track, progress)
-        return report | {"warnings": [*report.get("warnings", ()), ON_CPU]}
+        return self.task.run(self._on_cpu, track, progress, (ON_CPU,))
 
 
 def _run_in_processes(task: Task, tracks: Sequence[Track], jobs: int) -> Iterator[Outcome]:

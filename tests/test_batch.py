@@ -34,7 +34,13 @@ class Copying:
     def staging(self, track: Track) -> Path:
         return hidden_beside(self.out / track.name)
 
-    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+    def run(
+        self,
+        separator: Separator,
+        track: Track,
+        progress: Progress,
+        warnings: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         folder = self.out / track.name
         with staged(folder, self.staging(track)) as staging:
             (staging / "kick.wav").write_text("whole")
@@ -45,7 +51,7 @@ class Copying:
                 raise KeyboardInterrupt
             if track.title == "crash":
                 os._exit(1)
-        return {"output": str(folder)}
+        return {"output": str(folder), "warnings": list(warnings)}
 
 
 def tracks(*names: str) -> list[Track]:
@@ -122,10 +128,17 @@ class OnSmallGpu(Copying):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return cast(Separator, device or "cuda")
 
-    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+    def run(
+        self,
+        separator: Separator,
+        track: Track,
+        progress: Progress,
+        warnings: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         if track.title.startswith("long") and cast(str, separator) == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().run(separator, track, progress) | {"warnings": ["mono"], "on": separator}
+        report = super().run(separator, track, progress, (*warnings, "mono"))
+        return report | {"on": separator}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -139,9 +152,9 @@ def test_what_a_gpu_has_no_memory_for_is_done_on_the_cpu(
     for title in ("long", "long-too"):
         assert outcomes[title].status == "done"
         assert outcomes[title].report["on"] == "cpu"
-        assert outcomes[title].report["warnings"] == ["mono", ON_CPU]
+        assert outcomes[title].report["warnings"] == [ON_CPU, "mono"]
     assert outcomes["short"].report["on"] == ("cuda" if loads else "cpu")
-    assert outcomes["short"].report["warnings"] == (["mono"] if loads else ["mono", ON_CPU])
+    assert outcomes["short"].report["warnings"] == (["mono"] if loads else [ON_CPU, "mono"])
 
 
 def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:
@@ -151,7 +164,13 @@ def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:
 
 def test_a_full_memory_of_the_cpu_fails_one_file(tmp_path: Path) -> None:
     class Greedy(Copying):
-        def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+        def run(
+            self,
+            separator: Separator,
+            track: Track,
+            progress: Progress,
+            warnings: tuple[str, ...] = (),
+        ) -> dict[str, Any]:
             if track.title == "huge":
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
             return super().run(separator, track, progress)

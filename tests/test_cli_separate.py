@@ -3,15 +3,19 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from drumsep import notes
+from drumsep.batch import ON_CPU
 from drumsep.cli.app import run
 from drumsep.drums import DRUMS, STEMS, Drum
-from drumsep.results import Audio, Hit, Transcription
+from drumsep.results import Audio, Hit, Source, StemStream, Transcription
+from drumsep.separator import Separator
 from drumsep.tempo import TempoMap
 from tests.conftest import drum_loop
 
@@ -108,6 +112,23 @@ def test_the_manifest_says_how_it_was_made(separate: list[str], song: Path, tmp_
     assert manifest["hits"] == {"kick": 4, "snare": 4, "hihat-closed": 8}
     assert manifest["reconstruction_error_db"] < 0
     assert set(manifest["files"]) == {path.name for path in (tmp_path / "out/song").iterdir()}
+
+
+def test_what_was_computed_on_the_cpu_instead_says_so_in_the_manifest(
+    separate: list[str], song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, calls = Separator.stream, []
+
+    def crowded(self: Separator, source: Source, *others: Any) -> StemStream:
+        calls.append(source)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return stream(self, source, *others)
+
+    monkeypatch.setattr(Separator, "stream", crowded)
+    assert run([*separate, str(song)]) == 0
+    manifest = json.loads((tmp_path / "out/song/drumsep.json").read_text())
+    assert ON_CPU in manifest["warnings"]
 
 
 def test_the_same_run_gives_the_same_bytes(separate: list[str], song: Path, tmp_path: Path) -> None:
