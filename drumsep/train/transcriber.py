@@ -20,7 +20,7 @@ from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
 from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
-from drumsep.train.synthesis import synthetic_kits
+from drumsep.train.synthetic_kits import synthetic_kits
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.network import (

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
 from drumsep.drums import DRUM_NAMES, STEMS
 from drumsep.sampled_kits import BELL, PEDAL, RATE, XSTICK, SampledKit, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
-from drumsep.train.synthesis import BEFORE, LEVELS, SNARE_GAIN, Modes, loudness, synthetic_kits
+from drumsep.train.instruments import MEMBRANE
+from drumsep.train.sound_sources import Modes
+from drumsep.train.synthetic_kits import BEFORE, LEVELS, SNARE_GAIN, loudness, synthetic_kits
 from tests.train_data import write_grooves, write_kit
 
 SEED = 8  # of it, kit 0 is an acoustic one and kit 1 a drum machine
@@ -39,6 +42,11 @@ def test_modes_are_a_sum_of_decaying_sines() -> None:
     rows = zip(modes.frequencies, modes.amplitudes, modes.decays, phases, strict=True)
     expected = sum(a * np.exp(-time / d) * np.sin(2 * np.pi * f * time + p) for f, a, d, p in rows)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_membrane_rings_at_zeros_of_bessel_functions() -> None:
+    zeros = np.sort(np.concatenate([special.jn_zeros(order, 4) for order in range(9)]))
+    np.testing.assert_allclose(MEMBRANE, zeros[: len(MEMBRANE)] / zeros[0], atol=1e-3)
 
 
 def test_a_kit_has_every_drum_and_articulation(kits: tuple[SampledKit, ...]) -> None:
