@@ -45,16 +45,8 @@ class Task(Protocol):
     def finished(self, track: Track) -> dict[str, Any] | None:
         """The report of an earlier run whose results can stand, else None."""
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         """Work on one file, write its results, and return what to report.
-
-        What is reported begins with `warnings`, where there are any.
 
         Raises:
             DrumsepError: this file cannot be done; nothing of it is left half-written.
@@ -117,7 +109,7 @@ class _Worker:
 
     @cached_property
     def _on_cpu(self) -> Separator:
-        return self.task.open("cpu")
+        return self.task.open("cpu").warned(ON_CPU)
 
     def attempt(self, track: Track, progress: Progress) -> Outcome:
         """Work on one file, whatever becomes of it."""
@@ -140,7 +132,7 @@ class _Worker:
             with suppress(torch.OutOfMemoryError):
                 return self.task.run(self._separator, track, progress)
         # The error is gone by now, and with it what it held in the GPU's memory.
-        return self.task.run(self._on_cpu, track, progress, (ON_CPU,))
+        return self.task.run(self._on_cpu, track, progress)
 
 
 def _run_in_processes(task: Task, tracks: Sequence[Track], jobs: int) -> Iterator[Outcome]:

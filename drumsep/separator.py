@@ -76,8 +76,18 @@ class Model(Protocol):
 class Separator:
     """A model with its weights on a device, ready for any number of recordings."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, warnings: tuple[str, ...] = ()):
         self._model = model
+        self._warnings = warnings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said with every result."""
+        return self._warnings
+
+    def warned(self, warning: str) -> "Separator":
+        """The same, with one more warning."""
+        return Separator(self._model, (*self._warnings, warning))
 
     @property
     def name(self) -> str:

@@ -18,6 +18,17 @@ from drumsep.separator import Separator
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What stands for a separator."""
+
+    device: str
+    warnings: tuple[str, ...] = ()
+
+    def warned(self, warning: str) -> "Loaded":
+        return Loaded(self.device, (*self.warnings, warning))
+
+
+@dataclass(frozen=True)
 class Copying:
     """Writes a folder per track; some names fail, crash the process or are done already."""
 
@@ -26,7 +37,7 @@ class Copying:
     def open(self, device: str | None = None) -> Separator:
         with (self.out / "opened").open("a") as log:
             log.write(f"{os.getpid()}\n")
-        return cast(Separator, device or "chosen")
+        return cast(Separator, Loaded(device or "chosen"))
 
     def finished(self, track: Track) -> dict[str, Any] | None:
         return {"output": "earlier"} if track.title == "done-before" else None
@@ -34,13 +45,7 @@ class Copying:
     def staging(self, track: Track) -> Path:
         return hidden_beside(self.out / track.name)
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         folder = self.out / track.name
         with staged(folder, self.staging(track)) as staging:
             (staging / "kick.wav").write_text("whole")
@@ -51,7 +56,7 @@ class Copying:
                 raise KeyboardInterrupt
             if track.title == "crash":
                 os._exit(1)
-        return {"output": str(folder), "warnings": list(warnings)}
+        return {"output": str(folder), "warnings": [*separator.warnings]}
 
 
 def tracks(*names: str) -> list[Track]:
@@ -126,19 +131,13 @@ class OnSmallGpu(Copying):
         super().open(device)
         if not (device or self.loads):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return cast(Separator, device or "cuda")
+        return cast(Separator, Loaded(device or "cuda"))
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
-        if track.title.startswith("long") and cast(str, separator) == "cuda":
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
+        device = cast(Loaded, separator).device
+        if track.title.startswith("long") and device == "cuda":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        report = super().run(separator, track, progress, (*warnings, "mono"))
-        return report | {"on": separator}
+        return super().run(separator, track, progress) | {"on": device}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -152,9 +151,9 @@ def test_what_a_gpu_has_no_memory_for_is_done_on_the_cpu(
     for title in ("long", "long-too"):
         assert outcomes[title].status == "done"
         assert outcomes[title].report["on"] == "cpu"
-        assert outcomes[title].report["warnings"] == [ON_CPU, "mono"]
+        assert outcomes[title].report["warnings"] == [ON_CPU]
     assert outcomes["short"].report["on"] == ("cuda" if loads else "cpu")
-    assert outcomes["short"].report["warnings"] == (["mono"] if loads else [ON_CPU, "mono"])
+    assert outcomes["short"].report["warnings"] == ([] if loads else [ON_CPU])
 
 
 def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:
@@ -164,13 +163,7 @@ def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:
 
 def test_a_full_memory_of_the_cpu_fails_one_file(tmp_path: Path) -> None:
     class Greedy(Copying):
-        def run(
-            self,
-            separator: Separator,
-            track: Track,
-            progress: Progress,
-            warnings: tuple[str, ...] = (),
-        ) -> dict[str, Any]:
+        def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
             if track.title == "huge":
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
             return super().run(separator, track, progress)

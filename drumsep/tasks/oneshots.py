@@ -47,13 +47,7 @@ class OneShotsTask:
             return None
         return {"output": str(folder)}
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         """Cut and synthesise the one-shots of one file.
 
         Raises:
@@ -71,7 +65,7 @@ class OneShotsTask:
             raise DrumsepError(f"{track.path}: {cause}, so there is no kit to export")
         with staged(folder, self.staging(track)) as staging:
             kit.write(staging, found, track.title)
-        warnings += source.warnings + stream.warnings
+        warnings = separator.warnings + source.warnings + stream.warnings
         warnings += judgement.of_transcription(stream.transcription)
         return {
             "input": source.description(),

@@ -68,13 +68,7 @@ class SeparateTask:
         ) == file_sha256(track.path)
         return manifest | {"output": str(folder)} if same else None
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         """Separate one file.
 
         Raises:
@@ -93,7 +87,7 @@ class SeparateTask:
             files, heard = self._write_stems(staging, stream, source, progress)
             midi.write(staging / f"{track.title}.mid", stream.transcription, beats)
             peaks = {name: _decibels(peak) for name, peak in files.peaks.items()}
-            warnings += source.warnings + stream.warnings
+            warnings = separator.warnings + source.warnings + stream.warnings
             warnings += judgement.of_transcription(stream.transcription)
             warnings += judgement.of_stems(peaks, heard)
             if files.gain < 1:

@@ -44,13 +44,7 @@ class TranscribeTask:
             return None
         return {"output": [str(path) for path in files]}
 
-    def run(
-        self,
-        separator: Separator,
-        track: Track,
-        progress: Progress,
-        warnings: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
+    def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         """Transcribe one file.
 
         Raises:
@@ -59,7 +53,7 @@ class TranscribeTask:
         source = AudioFile(track.path)
         transcription = separator.transcribe(source, self.options, progress)
         beats = tempo.for_hits(transcription.hits, self.tempo)
-        warnings += source.warnings + judgement.of_transcription(transcription)
+        warnings = separator.warnings + source.warnings + judgement.of_transcription(transcription)
         results = self.results(track)
         with staged(results[0].parent, self.staging(track)) as staging:
             for path in results:
