@@ -70,3 +70,13 @@ def test_a_threshold_of_one_drum_leaves_the_others_alone(toy: NetworkTranscriber
     no_kick = heard(toy, loop, Options(thresholds=lowest | {Drum.KICK: 1.0}))
     assert all_hits.of(Drum.KICK) and not no_kick.of(Drum.KICK)
     assert all_hits.of(Drum.SNARE) == no_kick.of(Drum.SNARE)
+
+
+@pytest.mark.parametrize("drum", [Drum.CRASH, Drum.SNARE])
+def test_a_threshold_that_is_given_is_taken_as_it_is(toy: NetworkTranscriber, drum: Drum) -> None:
+    loop = drum_loop()
+    offered = heard(toy, loop, Options(thresholds={drum: 0.0})).of(drum)
+    assert offered
+    middle = float(np.median([hit.confidence for hit in offered]))
+    found = heard(toy, loop, Options(thresholds={drum: middle})).of(drum)
+    assert found == tuple(hit for hit in offered if hit.confidence >= middle)

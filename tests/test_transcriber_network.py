@@ -8,7 +8,7 @@ from torch import nn
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.transcriber.network import Dimensions, Transcriber, from_state, fused, to_metadata
-from drumsep.transcriber.peaks import LEAN, SIDE, pick
+from drumsep.transcriber.peaks import CONFIRMING, LEAN, NEARBY, SIDE, candidates, pick
 
 TOY = Dimensions(bands=32, channels=4, features=16, blocks=3)
 
@@ -110,7 +110,7 @@ def test_each_drum_has_its_threshold() -> None:
     for drum in range(len(DRUMS)):
         onsets[drum, 10 * drum + 5] = 0.5
     thresholds = np.where(np.arange(9) % 2, 0.6, 0.4).astype(np.float32)
-    assert pick(onsets, velocities, thresholds).drums.tolist() == [0, 2, 4, 6, 8]
+    assert candidates(onsets, velocities, thresholds).drums.tolist() == [0, 2, 4, 6, 8]
 
 
 def test_a_stroke_shared_by_two_drums_of_a_stem_is_one_hit_of_the_likelier() -> None:
@@ -118,7 +118,7 @@ def test_a_stroke_shared_by_two_drums_of_a_stem_is_one_hit_of_the_likelier() -> 
     crash, ride = Drum.CRASH.position, Drum.RIDE.position
     onsets[crash, 10], onsets[ride, 10] = 0.3, 0.4
     onsets[Drum.KICK.position, 10] = 0.4  # of another stem, and too little
-    found = pick(onsets, velocities, at_half())
+    found = candidates(onsets, velocities, at_half())
     assert found.drums.tolist() == [ride]
     assert found.confidences.tolist() == [pytest.approx(0.7)]
 
@@ -142,6 +142,26 @@ def test_a_hat_is_open_or_closed() -> None:
     onsets[Drum.HIHAT_CLOSED.position, 40] = 0.6
     found = pick(onsets, velocities, at_half())
     assert found.drums.tolist() == [Drum.HIHAT_OPEN.position, Drum.HIHAT_CLOSED.position]
+
+
+@pytest.mark.parametrize(
+    ("certain", "distance", "drum", "found"),
+    [
+        (CONFIRMING, NEARBY - 10, Drum.RIDE, True),
+        (CONFIRMING, NEARBY - 10, Drum.CRASH, True),
+        (CONFIRMING - 1, NEARBY - 10, Drum.RIDE, False),
+        (CONFIRMING, NEARBY + 10, Drum.RIDE, False),
+        (0, 10, Drum.SNARE, True),
+    ],
+)
+def test_a_cymbal_with_no_certain_stroke_around_must_be_likelier(
+    certain: int, distance: int, drum: Drum, found: bool
+) -> None:
+    onsets, velocities = quiet(3 * NEARBY)
+    onsets[drum.position, 100] = 0.6
+    onsets[drum.position, 100 + distance + 3 * np.arange(certain)] = 0.96
+    assert (100 in pick(onsets, velocities, at_half()).frames) == found
+    assert 100 in pick(onsets, velocities, at_half(), doubt=np.zeros(9, np.float32)).frames
 
 
 def test_velocities_are_those_at_the_peaks() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from drumsep.drums import DRUMS, STEMS
 from drumsep.train import scoring
 from drumsep.train.validation import Annotated
-from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, pick
+from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, candidates, pick, reaching
 
 CANDIDATES = np.arange(0.1, 0.91, 0.05)  # of a threshold
 WINDOW = 0.05  # s a hit may be off
@@ -59,14 +59,14 @@ def fit_thresholds(network: nn.Module, sets: Sets, frame_rate: float) -> NDArray
     """
     lowest = np.full(len(DRUMS), CANDIDATES[0], np.float32)
     found = {
-        name: [pick(*transcribed(network, one.samples), lowest) for one in recordings]
+        name: [candidates(*transcribed(network, one.samples), lowest) for one in recordings]
         for name, recordings in sets.items()
     }
 
     def score(thresholds: NDArray[np.float32]) -> float:
         total = 0.0
         for name, recordings in sets.items():
-            kept = [_above(peaks, thresholds) for peaks in found[name]]
+            kept = [reaching(peaks, thresholds) for peaks in found[name]]
             scores = f_measures(kept, recordings, frame_rate, WINDOW)
             stems = float(np.mean([scores[stem] for stem in STEMS]))
             total += (1 - STEM_SHARE) * scores["all"] + STEM_SHARE * stems
@@ -80,14 +80,6 @@ def fit_thresholds(network: nn.Module, sets: Sets, frame_rate: float) -> NDArray
             tried.append(score(thresholds))
         thresholds[drums] = CANDIDATES[int(np.argmax(tried))]
     return thresholds
-
-
-def _above(peaks: Peaks, thresholds: NDArray[np.float32]) -> Peaks:
-    """The peaks whose confidence reaches the threshold (9,) of their drum."""
-    kept = peaks.confidences >= thresholds[peaks.drums]
-    return Peaks(
-        peaks.frames[kept], peaks.drums[kept], peaks.velocities[kept], peaks.confidences[kept]
-    )
 
 
 def table(

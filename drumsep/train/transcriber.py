@@ -44,6 +44,9 @@ RETURN = 30  # batches between them; a multiple of the number of workers
 HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
+PLAIN_RECIPE = Recipe(seconds=10.0, plain=1.0)
+PLAIN_CLIPS = 120  # thresholds fitted to fewer follow the kits in them
+PLAIN_SEED = 30_303
 
 
 def targets(mix: Mix, dimensions: Dimensions, frames: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -200,14 +203,14 @@ def _begun(start: weights.ModelCard | None, dimensions: Dimensions) -> Transcrib
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
-    """The recordings named in the options and, with validation kits, heavily mixed renderings."""
+    """The recordings named in the options and, with validation kits, two sets of renderings.
+
+    One is mixed heavily, one not at all.
+    """
     sets = {Path(folder).name: read_recordings(folder) for folder in options.recordings}
     if options.validation_kits:
-        clips = Clips(
-            read_kits(options.validation_kits, channels=1),
-            read_grooves(options.grooves, "validation"),
-            HEAVY_RECIPE,
-            HEAVY_SEED,
-        )
-        sets["heavy"] = rendered(clips, HEAVY_CLIPS)
+        kits = read_kits(options.validation_kits, channels=1)
+        grooves = read_grooves(options.grooves, "validation")
+        sets["heavy"] = rendered(Clips(kits, grooves, HEAVY_RECIPE, HEAVY_SEED), HEAVY_CLIPS)
+        sets["plain"] = rendered(Clips(kits, grooves, PLAIN_RECIPE, PLAIN_SEED), PLAIN_CLIPS)
     return sets

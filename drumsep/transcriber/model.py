@@ -34,12 +34,16 @@ class NetworkTranscriber:
     def transcribe(
         self, recording: Recording, options: Options, progress: Progress
     ) -> Transcription:
-        """Find the hits of a recording at `rate`; `options.thresholds` replace the fitted ones."""
+        """Find the hits of a recording at `rate`; `options.thresholds` replace the fitted ones.
+
+        Those are taken as they are: no doubt is added to them.
+        """
         onsets, velocities = self.activations(recording, progress)
-        thresholds = self._network.thresholds.cpu().numpy().copy()
+        thresholds, doubt = self._network.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
         for drum, threshold in options.thresholds.items():
             thresholds[drum.position] = max(threshold, LOWEST)
-        found = peaks.pick(onsets, velocities, thresholds)
+            doubt[drum.position] = 0
+        found = peaks.pick(onsets, velocities, thresholds, doubt)
         hits = tuple(_hits(found, self._network.dimensions.frame_rate, recording.duration))
         return Transcription(hits, recording.duration, self.origin)
 
