@@ -33,7 +33,6 @@ def command(tmp_path: Path) -> list[str]:
         ("idm", ["--start", "{}/small.safetensors"], "--start is for the transcriber"),
         ("transcriber", ["--start", "{}/none.safetensors"], "no file {}/none.safetensors"),
         ("idm", ["--stems", "{}/mine"], "--stems is not for idm"),
-        ("idm", ["--synthetic", "8"], "--synthetic is for the transcriber"),
         ("larsnet", ["--stems", "{}/none"], "no folder {}/none"),
         ("larsnet", ["--stems", "{}/mine"], "no clips in {}/mine"),
         ("transcriber", ["--stems", "{}/mine", "--recordings", "{}/mine/"], "not to train on"),
@@ -71,12 +70,11 @@ def test_options_reach_the_loop_and_scores_reach_stdout(
     monkeypatch.setattr(transcriber, "train", train)
     start, stems = tmp_path / "small.safetensors", tmp_path / "mine"
     sources = ["--start", str(start), "--stems", str(stems), "--stems", str(tmp_path)]
-    plain = ["--minutes", "3", "--batch", "4", "--learning-rate", "0.01", "--synthetic", "8"]
-    plain += ["--resume"]
+    plain = ["--minutes", "3", "--batch", "4", "--learning-rate", "0.01", "--resume"]
     assert run(["train", "transcriber", *command, *plain, *sources]) == 0
     (options,) = given
     assert (options.minutes, options.batch, options.resume) == (3.0, 4, True)
-    assert (options.learning_rate, options.synthetic) == (0.01, 8)
+    assert options.learning_rate == 0.01
     assert (options.start, options.stems) == (start, (stems, tmp_path))
     assert options.kits == tmp_path / "kits-train" and options.validation_kits is None
     captured = capsys.readouterr()

@@ -25,9 +25,6 @@ Stems = Annotated[
     list[Path] | None,
     typer.Option(help="Recordings with stems to train on as well; repeatable"),
 ]
-Synthetic = Annotated[
-    int, typer.Option(min=0, help="Kits to synthesise and train the transcriber on as well")
-]
 Recordings = Annotated[
     list[Path] | None,
     typer.Option(help="Annotated recordings to choose by, never trained on; repeatable"),
@@ -54,7 +51,6 @@ def train(
     out: Out,
     minutes: Minutes = 60.0,
     stems: Stems = None,
-    synthetic: Synthetic = 0,
     recordings: Recordings = None,
     device: Device = "cpu",
     bfloat16: Bfloat16 = False,
@@ -85,7 +81,6 @@ def train(
         out=out,
         validation_kits=validation if validation.is_dir() else None,
         stems=tuple(stems or ()),
-        synthetic=synthetic,
         recordings=tuple(recordings or ()),
         minutes=minutes,
         batch=batch,
@@ -110,8 +105,6 @@ def _check(network: str, options: "TrainOptions") -> None:
         raise UsageError(f"--start is for the transcriber; {network} begins anew")
     if options.start and not options.start.is_file():
         raise UsageError(f"no file {options.start}")
-    if options.synthetic and network != "transcriber":
-        raise UsageError(f"--synthetic is for the transcriber; {network} trains on recorded kits")
     if options.stems and network == "idm":
         raise UsageError("--stems is not for idm, which learns the kits that it hears")
     chosen_by = {path.resolve() for path in options.recordings}

@@ -1,7 +1,6 @@
 """Endless training clips: a groove, kits, a way of playing and a mix, all drawn from one seed.
 
-Where there are recordings with stems, some of the clips are excerpts of these, mixed anew. Where
-there are synthetic kits, some of the stems are played by these.
+Where there are recordings with stems, some of the clips are excerpts of these, mixed anew.
 
 Clip number i of a seed is always the same, whoever asks for it and in what order, so training can
 go on where it stopped, with any number of worker processes.
@@ -51,7 +50,6 @@ class Recipe:
     overlay: float = 0.06  # probability of a second groove on top
     unrelated: float = 0.03  # probability that every stem plays a groove of its own
     recorded: float = 0.3  # probability of an excerpt instead, where there are recordings
-    synthetic: float = 0.4  # probability that a kit to draw is a synthetic one, where there are any
     strength: Strength = Strength()
 
     def plainly(self) -> "Recipe":
@@ -93,10 +91,8 @@ class Clips:
         recipe: Recipe,
         seed: int,
         recordings: Sequence[StemRecording] = (),
-        synthetic: Sequence[SampledKit] = (),
     ) -> None:
         self._kits = kits
-        self._synthetic = synthetic
         self._grooves = grooves
         self._recipe = recipe
         self._seed = seed
@@ -154,8 +150,6 @@ class Clips:
         return excerpt(groove, rng.uniform(-0.3, max(latest, 0.1)), recipe.seconds, stretch)
 
     def _usual_kit(self, recipe: Recipe, rng: np.random.Generator) -> SampledKit:
-        if self._synthesised(recipe, rng):
-            return _any(self._synthetic, rng)
         by_machine = self._machines and rng.random() < recipe.electronic
         return _any(self._machines if by_machine or not self._whole else self._whole, rng)
 
@@ -166,16 +160,11 @@ class Clips:
         kits = {}
         for stem in STEMS:
             own = usual.has(stem) and not (swap and rng.random() < SWAPPED)
-            kits[stem] = usual if own else self._kit_with(stem, recipe, rng)
+            kits[stem] = usual if own else self._kit_with(stem, rng)
         curve = rng.uniform(0.7, 1.3) if recipe.playing else 1.0
         return {drum: self._voice(kits[drum.stem], drum, curve, recipe, rng) for drum in DRUMS}
 
-    def _synthesised(self, recipe: Recipe, rng: np.random.Generator) -> bool:
-        return bool(self._synthetic) and rng.random() < recipe.synthetic
-
-    def _kit_with(self, stem: str, recipe: Recipe, rng: np.random.Generator) -> SampledKit:
-        if self._synthesised(recipe, rng):
-            return _any(self._synthetic, rng)
+    def _kit_with(self, stem: str, rng: np.random.Generator) -> SampledKit:
         return _any([kit for kit in self._kits if kit.has(stem)], rng)
 
     def _voice(
@@ -184,7 +173,7 @@ class Clips:
         chance = rng.random()
         if chance >= recipe.doubling:
             return Voice((kit,), (_timbre(recipe, rng),), curve)
-        kits = (kit, self._kit_with(drum.stem, recipe, rng))
+        kits = (kit, self._kit_with(drum.stem, rng))
         below, above = _timbre(recipe, rng), _timbre(recipe, rng)
         if chance < recipe.doubling * recipe.splice:
             low = np.where(np.arange(POINTS) < rng.integers(2, POINTS - 1), 0.0, DIVIDED)
@@ -213,5 +202,5 @@ def _together(notes: Groove) -> Groove:
     return tuple(sorted(notes, key=lambda note: (note.time, note.drum.position)))
 
 
-def _any(kits: Sequence[SampledKit], rng: np.random.Generator) -> SampledKit:
-    return kits[int(rng.integers(len(kits)))]
+def _any(kits: list[SampledKit], rng: np.random.Generator) -> SampledKit:
+    return kits[rng.integers(len(kits))]

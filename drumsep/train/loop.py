@@ -30,7 +30,6 @@ class TrainOptions:
     out: Path  # folder for last.pt, best.pt, log.jsonl
     validation_kits: Path | None = None
     stems: tuple[Path, ...] = ()  # folders of recordings with stems, to train on as well
-    synthetic: int = 0  # kits to synthesise and train a transcriber on as well
     recordings: tuple[Path, ...] = ()  # folders of annotated recordings, for choosing only
     minutes: float = 60.0  # of wall-clock time, over all sittings
     steps: int = 1_000_000  # at most

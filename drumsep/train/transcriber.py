@@ -20,7 +20,6 @@ from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
 from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
-from drumsep.train.synthetic_kits import synthetic_kits
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.network import (
@@ -172,9 +171,7 @@ def train(
     """
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
     recordings = read_stem_recordings(options.stems, needed="onsets")
-    synthetic = synthetic_kits(options.out / "synthetic-kits", options.synthetic, options.seed)
-    grooves = read_grooves(options.grooves)
-    clips = Clips(kits, grooves, Recipe(), options.seed, recordings, synthetic)
+    clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
     start = weights.read_card(options.start) if options.start else None
     begun = _begun(start, dimensions or Dimensions())
     trainee = TranscriberTrainee(copy.deepcopy(begun), clips, options.batch, sets)
@@ -186,7 +183,6 @@ def train(
         fitted = fit_thresholds(network, sets, network.dimensions.frame_rate)
         network.thresholds.copy_(torch.from_numpy(fitted))
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
-    source += f", {len(synthetic)} synthetic kits" if synthetic else ""
     source += credit(options.stems, recordings)
     if start and start.source != source:
         source += f"; begun with weights {start.source}"
