@@ -196,8 +196,11 @@ class Block(nn.Module):
 def _statistics(sound: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (C,) of sound (T, C), in two passes that fit the cache."""
     mean = sound.mean(dim=0)
-    powers = [(piece - mean).square().sum(dim=0) for piece in torch.split(sound, STRETCH)]
-    return mean, (torch.stack(powers).sum(dim=0) / len(sound) + NORM_EPS).sqrt()
+    power = torch.zeros_like(mean)
+    for piece in torch.split(sound, STRETCH):
+        centred = piece - mean
+        power += centred.mul_(centred).sum(dim=0)
+    return mean, (power / len(sound) + NORM_EPS).sqrt()
 
 
 def causal_convolution(sound: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
