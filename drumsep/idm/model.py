@@ -235,9 +235,10 @@ class SequenceMasker:
         """
         _, stems = next(self._stems)
         sounding = stems.any(dim=1)
-        magnitudes = magnitude(self.stft.spectrum(stems[sounding]))
-        masks = magnitudes.new_zeros(len(stems), *magnitudes.mT.shape[1:]).mT  # frames in order
-        masks[sounding] = wiener(magnitudes, self._alpha, MASK_EPS)
+        masks = stems.new_zeros(len(stems), *spectrum.mT.shape[1:]).mT  # frames in order
+        if sounding.any():
+            magnitudes = magnitude(self.stft.spectrum(stems[sounding]))
+            masks[sounding] = wiener(magnitudes, self._alpha, MASK_EPS)
         return masks.unsqueeze(1)
 
 
