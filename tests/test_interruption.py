@@ -26,6 +26,11 @@ def endless(path: Path) -> None:
             file.write(minute)
 
 
+def _hear_signals() -> None:
+    """Undo what a shell does to tests in its background, which are started deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("jobs", "stop"), [("1", signal.SIGTERM), ("2", signal.SIGINT)])
 def test_stopped_and_resumed(
     tmp_path: Path, toy_installed: str, jobs: str, stop: signal.Signals
@@ -38,8 +43,9 @@ def test_stopped_and_resumed(
     arguments = ["separate", str(tmp_path / "loops"), "--out", str(out), "--jobs", jobs]
     arguments += ["--model", toy_installed, "--quiet"]
     command = [sys.executable, "-m", "drumsep", *arguments]
+    pipe = subprocess.PIPE
     process = subprocess.Popen(
-        command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=os.environ, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hear_signals
     )
     assert process.stdout is not None
     process.stdout.readline()  # the first track is done, the next one is being worked on
