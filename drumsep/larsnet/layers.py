@@ -53,7 +53,11 @@ class MaskLayer(nn.Conv2d):
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch normalisation that overwrites its input where it may: no page of memory is new."""
+    """Batch normalisation that overwrites its input where it may: no page of memory is new.
+
+    The channels of all bins of a frame, which lie side by side in memory, are one row: the few of
+    a single bin would not fill a vector.
+    """
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, T, F) -> the same shape."""
@@ -62,7 +66,10 @@ class Norm(nn.BatchNorm2d):
         assert self.running_mean is not None and self.running_var is not None
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale
-        return torch.addcmul(shift[:, None, None], image, scale[:, None, None], out=image)
+        channels, bins = image.shape[1], image.shape[3]
+        rows = image.permute(0, 2, 3, 1).flatten(2)
+        torch.addcmul(shift.repeat(bins), rows, scale.repeat(bins), out=rows)
+        return rows.view(*rows.shape[:2], bins, channels).permute(0, 3, 1, 2)
 
 
 class Encoder(nn.Module):
@@ -108,7 +115,7 @@ class LastDecoder(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.conv = Doubling(before, after)
-        self.norm = nn.BatchNorm2d(after)
+        self.norm = Norm(after)
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """Two of (B, before / 2, T, F) -> (B, after, 2 T, 2 F); F is even."""

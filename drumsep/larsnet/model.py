@@ -149,13 +149,13 @@ class ChunkMasker:
         change nothing are left out. In memory frames lie one after another, as in a spectrum.
         """
         bins, frames = pair.shape[1:]
-        masks = pair.new_zeros(len(STEMS), CHANNELS, frames, bins).transpose(2, 3)
+        masks = pair.new_empty(len(STEMS), CHANNELS, frames, bins).transpose(2, 3)
         if not pair.any():
-            return masks  # any mask of silence is exact
+            return masks.zero_()  # any mask of silence is exact
+        masks[:, :, -1:] = 0  # the Nyquist frequency is lost as published
         length = min(frames_heard(frames), self._network.dimensions.frames)
         padded = F.pad(pair.transpose(1, 2)[..., :-1], (0, 0, 0, length - frames))
         for stems, net in zip(masks.chunk(len(self._network)), self._network.values(), strict=True):
-            # The last bin, the Nyquist frequency, is lost as published.
             stems[:, :, :-1] = net(padded.transpose(1, 2)[None], frames)[0]
         return masks
 
