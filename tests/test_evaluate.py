@@ -256,10 +256,12 @@ class TestOracles:
     def test_true_onsets_reach_the_model_and_are_not_scored(
         self, dataset: Path, toy: ToyModel
     ) -> None:
-        (result, _) = measured(dataset, System("toy", Oracle.ONSETS, adapt=3, alpha=2)).results
-        assert result.system == "toy, adapt 3, alpha 2, true onsets"
+        system = System("toy", Oracle.ONSETS, adapt=3, alpha=2, mask=False)
+        (result, _) = measured(dataset, system).results
+        assert result.system == "toy, adapt 3, alpha 2, no mask, true onsets"
         assert toy.asked[0].hits == read_truth(find_clips(dataset)[0]).hits
-        assert (toy.asked[0].adapt, toy.asked[0].alpha) == (3, 2)
+        asked = toy.asked[0]
+        assert (asked.adapt, asked.alpha, asked.mask) == (3, 2, False)
         assert "f50" not in result.shares["kick"]
 
     def test_a_kit_plays_the_nearest_drum_it_has(self, kits: Path) -> None:

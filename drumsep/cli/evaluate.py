@@ -42,7 +42,6 @@ Oracles = Annotated[
     list[Oracle] | None,
     typer.Option(help="Also measure a ceiling, one that knows this much; repeatable"),
 ]
-Alpha = Annotated[float | None, typer.Option(help="Exponent of the filter, above 0 and up to 2")]
 Metrics = Annotated[
     str | None,
     typer.Option(
@@ -70,7 +69,8 @@ def evaluate(
     model: Models = None,
     oracle: Oracles = None,
     adapt: shared.Adapt = None,
-    alpha: Alpha = None,
+    alpha: shared.Alpha = None,
+    mask: shared.Mask = True,
     device: shared.Device = "auto",
     metrics: Metrics = None,
     kits: Kits = None,
@@ -90,7 +90,7 @@ def evaluate(
     for group, library in without_library(groups).items():
         print(f"note: without {library} no {group}: drumsep[evaluate] has it", file=sys.stderr)
         groups = tuple(other for other in groups if other != group)
-    measured = systems(model or ["drumsep"], oracle or (), adapt, alpha, device)
+    measured = systems(model or ["drumsep"], oracle or (), adapt, alpha, mask, device)
 
     from drumsep.evaluate.cache import cache_folder
     from drumsep.evaluate.dataset import find_clips

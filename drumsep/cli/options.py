@@ -47,6 +47,13 @@ Adapt = Annotated[
     int | None,
     typer.Option(min=0, help="Updates that fit the drums to this recording; 0: off"),
 ]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="Exponent of the Wiener filter, 0 < alpha <= 2 [default: the model's]"),
+]
+Mask = Annotated[
+    bool, typer.Option("--mask/--no-mask", help="Without: the model's own output, e.g. synthesis")
+]
 
 
 def existing(overwrite: bool, resume: bool) -> Literal["refuse", "overwrite", "resume"]:

@@ -11,13 +11,6 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that gets one fol
 Stems = Annotated[
     Literal["5", "9"], typer.Option(help="5 stems, or 9 drums where the model has them")
 ]
-Alpha = Annotated[
-    float | None,
-    typer.Option(help="Exponent of the Wiener filter, 0 < alpha <= 2 [default: the model's]"),
-]
-Mask = Annotated[
-    bool, typer.Option("--mask/--no-mask", help="Without: the model's own output, e.g. synthesis")
-]
 Overlap = Annotated[
     float, typer.Option(help="Cross-fade the chunks of LarsNet by this fraction, 0 to 0.5")
 ]
@@ -36,8 +29,8 @@ def separate(
     weights: shared.Weights = None,
     device: shared.Device = "auto",
     stems: Stems = "5",
-    alpha: Alpha = None,
-    mask: Mask = True,
+    alpha: shared.Alpha = None,
+    mask: shared.Mask = True,
     adapt: shared.Adapt = None,
     overlap: Overlap = 0.0,
     onsets: shared.Onsets = None,

@@ -87,7 +87,7 @@ def options_of(system: System) -> Options:
     Raises:
         DrumsepError: settings that no model can take.
     """
-    return Options(adapt=system.adapt, alpha=system.alpha)
+    return Options(adapt=system.adapt, alpha=system.alpha, mask=system.mask)
 
 
 @lru_cache(maxsize=1)

@@ -60,6 +60,7 @@ class System:
     oracle: Oracle | None = None
     adapt: int | None = None  # updates; None: the model's default
     alpha: float | None = None  # exponent; None: the model's default
+    mask: bool = True  # False: what the model makes without masks
     device: str = "auto"
 
     @property
@@ -69,6 +70,7 @@ class System:
             return f"oracle {self.oracle}"
         settings = {"adapt": self.adapt, "alpha": self.alpha}
         given = [f"{name} {value:g}" for name, value in settings.items() if value is not None]
+        given += [] if self.mask else ["no mask"]
         knows = ["true onsets"] if self.oracle is Oracle.ONSETS else []
         return ", ".join([self.model, *given, *knows])
 
@@ -82,12 +84,13 @@ def systems(
     oracles: Sequence[Oracle],
     adapt: int | None,
     alpha: float | None,
+    mask: bool,
     device: str,
 ) -> tuple[System, ...]:
     """Every model as it is, every model with the true hits if asked for, then the ceilings."""
-    plain = [System(name, None, adapt, alpha, device) for name in models]
+    plain = [System(name, None, adapt, alpha, mask, device) for name in models]
     if Oracle.ONSETS in oracles:
-        plain += [System(name, Oracle.ONSETS, adapt, alpha, device) for name in models]
+        plain += [System(name, Oracle.ONSETS, adapt, alpha, mask, device) for name in models]
     ceilings = [System(None, oracle) for oracle in (Oracle.KIT, Oracle.MASK) if oracle in oracles]
     return tuple(dict.fromkeys([*plain, *ceilings]))
 
