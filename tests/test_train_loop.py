@@ -1,5 +1,6 @@
 """The loop learns, keeps the best, stops in time, and goes on as if it had never stopped."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,26 @@ def test_the_log_and_the_best_are_kept(options: TrainOptions) -> None:
     assert {"step", "minutes", "rate", "loss", "score"} <= json.loads(line).keys()
     best = torch.load(options.out / "best.pt", weights_only=True)
     Transcriber(TOY).load_state_dict(best["network"])
+
+
+@pytest.mark.parametrize(("scores", "kept"), [((0.7, 0.9, 0.2), 2), ((0.7, 0.7, 0.7), 3)])
+def test_the_network_that_scored_best_is_the_result(
+    options: TrainOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: tuple[float, ...],
+    kept: int,
+) -> None:
+    learner = trainee(options)
+    told, validated = iter(scores), []
+
+    def validate(network: torch.nn.Module) -> dict[str, float]:
+        validated.append(copy.deepcopy(network.state_dict()))
+        return {"score": next(told)}
+
+    monkeypatch.setattr(learner, "validate", validate)
+    found = run(learner, replace(options, steps=2, validate_every=1e-9), no_report)
+    for name, value in found.state_dict().items():
+        torch.testing.assert_close(value, validated[kept - 1][name], rtol=0, atol=0)
 
 
 def test_time_is_a_budget(options: TrainOptions) -> None:

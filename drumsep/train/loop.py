@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader
 
 Batch = tuple[Tensor, ...]
 
+BEST, LAST = "best.pt", "last.pt"  # the best validated weights so far; all that resuming needs
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -162,10 +164,19 @@ class Training:
         network = self.average.module.eval()
         with torch.no_grad():
             scores = self.trainee.validate(network)
-        if scores["score"] > self.best:
+        if scores["score"] >= self.best:  # of equals the one that learnt longer
             self.best = scores["score"]
-            _save(self.options.out / "best.pt", {"network": network.state_dict(), "scores": scores})
+            _save(self.options.out / BEST, {"network": network.state_dict(), "scores": scores})
         return scores
+
+    def best_network(self) -> nn.Module:
+        """The validated network with the best score, in evaluation mode."""
+        network = copy.deepcopy(self.average.module)
+        stored = torch.load(
+            self.options.out / BEST, map_location=self.options.device, weights_only=True
+        )
+        network.load_state_dict(stored["network"])
+        return network.eval()
 
     def save(self) -> None:
         """Write last.pt, whole or not at all."""
@@ -179,12 +190,12 @@ class Training:
             "best": self.best,
             "options": json.dumps(asdict(self.options), default=str),
         }
-        _save(self.options.out / "last.pt", state)
+        _save(self.options.out / LAST, state)
 
     def load(self) -> None:
         """Go on from last.pt."""
         state = torch.load(
-            self.options.out / "last.pt", map_location=self.options.device, weights_only=True
+            self.options.out / LAST, map_location=self.options.device, weights_only=True
         )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -200,14 +211,14 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 
 def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
-    """Train until the budget is used; the averaged network of the end, in evaluation mode.
+    """Train until the budget is used; the averaged network that scored best, in evaluation mode.
 
     Every validation is a line of log.jsonl and a call of `report`; best.pt and last.pt are in
     `options.out` throughout.
     """
     options.out.mkdir(parents=True, exist_ok=True)
     training = Training(trainee, options)
-    if options.resume and (options.out / "last.pt").exists():
+    if options.resume and (options.out / LAST).exists():
         training.load()
     smooth: dict[str, float] = {}
     due = training.seconds + 60 * options.validate_every
@@ -223,7 +234,7 @@ def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
             _note(training, smooth, report)
             due = training.seconds + 60 * options.validate_every
     _note(training, smooth, report)
-    return copy.deepcopy(training.average.module).eval()
+    return training.best_network()
 
 
 def _note(training: Training, losses: Mapping[str, float], report: Report) -> None:
