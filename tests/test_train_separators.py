@@ -15,7 +15,7 @@ from drumsep.train import idm, larsnet
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
 from drumsep.train.loop import Trainee, TrainOptions, run
-from drumsep.train.losses import masked_l1, spectral_loss
+from drumsep.train.losses import log_flatness, masked_l1, spectral_loss
 from tests.train_data import write_grooves, write_kit
 
 TOY_IDM = IdmDimensions(
@@ -38,7 +38,7 @@ def idm_trainee(options: TrainOptions) -> idm.IdmTrainee:
     kits = read_kits(options.kits, channels=1)
     clips = Clips(kits, read_grooves(options.grooves), replace(Recipe().plainly(), seconds=0.3), 0)
     torch.manual_seed(0)
-    return idm.IdmTrainee(Idm(TOY_IDM), clips, options.batch, kits)
+    return idm.IdmTrainee(Idm(TOY_IDM), clips, options.batch, clips)
 
 
 def larsnet_trainee(options: TrainOptions) -> larsnet.LarsNetTrainee:
@@ -81,20 +81,44 @@ def test_larsnets_stems_add_up_and_fill_one_chunk(options: TrainOptions) -> None
 def test_sequencing_is_convolution_with_the_onsets() -> None:
     generator = torch.Generator().manual_seed(0)
     shots = torch.randn(2, 9, 300, generator=generator)
-    amplitudes = torch.zeros(2, 9, 20)
-    amplitudes[0, 1, 3], amplitudes[0, 1, 4], amplitudes[1, 8, 19] = 0.5, 1.0, 2.0
-    made = idm.sequenced(amplitudes, shots, hop=16, length=320)
-    expected = torch.zeros(320)
-    expected[48:] += 0.5 * shots[0, 1, :272]
-    expected[64:] += shots[0, 1, :256]
+    amplitudes = torch.rand(2, 9, 20, generator=generator)
+    starts = torch.full((2, 9, 20), idm.NO_HIT)
+    starts[0, 1, 3], starts[0, 1, 4], starts[1, 8, 19] = 50, 307, 511
+    made = idm.sequenced(amplitudes, shots, starts, length=520)
+    expected = torch.zeros(520)
+    expected[50:350] += amplitudes[0, 1, 3] * shots[0, 1]
+    expected[307:] += amplitudes[0, 1, 4] * shots[0, 1, :213]
     torch.testing.assert_close(made[0], expected)
-    torch.testing.assert_close(made[1, 304:], 2 * shots[1, 8, :16])
+    torch.testing.assert_close(made[1, 511:], amplitudes[1, 8, 19] * shots[1, 8, :9])
+    assert not made[1, :511].any()
+
+
+def test_starts_are_those_of_the_rendering_in_the_nearest_frame(options: TrainOptions) -> None:
+    learner = idm_trainee(options)
+    starts = learner.batch(0)[1][0]
+    drums, frames = (starts != idm.NO_HIT).nonzero(as_tuple=True)
+    rendering = learner._clips.rendered(0)[1].rendering
+    found = set(zip(drums.tolist(), starts[drums, frames].tolist(), strict=True))
+    assert found and found <= set(zip(rendering.drums, rendering.onsets, strict=True))
+    assert ((starts[drums, frames] - frames * TOY_IDM.hop).abs() <= TOY_IDM.hop // 2).all()
+
+
+def test_the_kit_counts_only_where_it_is_known() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 5.0]])
+    known = torch.tensor([0, idm.UNKNOWN])
+    alone = torch.nn.functional.cross_entropy(logits[:1], known[:1])
+    torch.testing.assert_close(idm._kit_loss(logits, known), alone)
+    assert idm._kit_loss(logits, torch.full((2,), idm.UNKNOWN)) == 0
 
 
 def test_losses_vanish_for_what_is_right() -> None:
     sound = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     assert spectral_loss(sound, sound).item() == 0
     assert spectral_loss(0.5 * sound, sound).item() > 0.5
+    assert log_flatness(sound).max() < 0
+    torch.testing.assert_close(log_flatness(0.1 * sound), log_flatness(sound), atol=1e-3, rtol=0)
+    dying = sound * torch.linspace(1, 0, 8000) ** 4
+    assert (log_flatness(dying) < log_flatness(sound) - 0.5).all()
     mixture = torch.rand(1, 2, 8, 4)
     masks = torch.rand(1, 5, 2, 8, 4)
     assert masked_l1(masks, mixture, masks * mixture[:, None]).item() == 0

@@ -21,6 +21,7 @@ from drumsep.drums import DRUMS
 from drumsep.dsp import Stft
 from drumsep.errors import DrumsepError
 from drumsep.idm.encoder import ENTRY_STRIDE, HALVING, HALVING_PADDING, KERNEL, REACH, Encoder
+from drumsep.idm.shaping import Shaping, ShapingSize
 from drumsep.idm.synthesis import Synthesis, SynthesisSize, exp_sigmoid
 
 FORMAT = "drumsep-1"
@@ -45,6 +46,7 @@ class Dimensions:
     blocks: int = 12  # of the synthesis
     kernel: int = 15  # taps of its convolutions
     one_shot: int = 44100  # samples
+    shaped: bool = False  # one-shots by `shaping`, `channels` wide, instead of `synthesis`
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths) or not self.widths:
@@ -104,6 +106,11 @@ class Dimensions:
         return (1 + sum(self.depths) + 1) * REACH
 
 
+COMPACT = Dimensions(  # ours: of many kits, and trained in hours
+    widths=(8, 16, 32, 64), depths=(1, 2, 6, 3), channels=128, one_shot=66150, shaped=True
+)
+
+
 class HitCurves(NamedTuple):
     """What is played when: one curve for every drum."""
 
@@ -128,9 +135,7 @@ class Idm(nn.Module):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, size.kits)
         )
         self.gain_heads = nn.ModuleList(_gain_head(width, size.gain_width) for _ in DRUMS)
-        self.synthesis = Synthesis(
-            SynthesisSize(size.rate, size.kits, size.channels, size.blocks, size.kernel)
-        )
+        self.synthesis = _synthesis(size)
 
     def log_mel(self, spectrum: Tensor) -> Tensor:
         """Spectrum (B, F, T), complex, of peak-normalised mono -> log-mel power (B, bands, T)."""
@@ -181,6 +186,12 @@ class HitHead(nn.Module):
         seen = F.relu(self.around(features.transpose(1, 2))).transpose(1, 2)
         logits, amplitudes = self.onset(seen), exp_sigmoid(self.amplitude(seen))
         return HitCurves(logits.transpose(1, 2), amplitudes.transpose(1, 2))
+
+
+def _synthesis(size: Dimensions) -> Synthesis | Shaping:
+    if size.shaped:
+        return Shaping(ShapingSize(size.rate, size.kits, size.channels, size.one_shot))
+    return Synthesis(SynthesisSize(size.rate, size.kits, size.channels, size.blocks, size.kernel))
 
 
 def _gain_head(width: int, hidden: int) -> nn.Sequential:

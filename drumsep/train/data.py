@@ -104,6 +104,11 @@ class Clips:
             kit for kit in kits if not kit.electronic and all(kit.has(stem) for stem in STEMS)
         ]
 
+    @property
+    def usual_kits(self) -> tuple[SampledKit, ...]:
+        """The kits that play whole clips; the others only stems that these lack or swap."""
+        return (*(self._whole or self._kits), *self._machines)
+
     def __getitem__(self, number: int) -> Mix:
         rng = np.random.default_rng((self._seed, number, FROM_RECORDINGS))
         if self._recordings and rng.random() < self._recipe.recorded:
@@ -116,18 +121,20 @@ class Clips:
         rendering = any_excerpt(self._recordings, recipe.seconds, recipe.channels, rng)
         return mix(rendering, strength, rng, together=recipe.together)
 
-    def rendered(self, number: int) -> tuple[SampledKit, Mix]:
-        """Clip `number` and the kit that plays it, but for stems that were swapped."""
+    def rendered(self, number: int) -> tuple[SampledKit | None, Mix]:
+        """Clip `number` and the kit that plays it; no kit where its sound may be changed."""
         rng = np.random.default_rng((self._seed, number))
         recipe = self._recipe
-        if rng.random() < recipe.plain:
+        plain = rng.random() < recipe.plain
+        if plain:
             recipe = recipe.plainly()
         notes = self._notes(recipe, rng)
         kit = self._usual_kit(recipe, rng)
         rendering = render(
             notes, self._voices(kit, recipe, rng), recipe.seconds, rng, channels=recipe.channels
         )
-        return kit, mix(rendering, recipe.strength, rng, together=recipe.together)
+        mixed = mix(rendering, recipe.strength, rng, together=recipe.together)
+        return kit if plain else None, mixed
 
     def _notes(self, recipe: Recipe, rng: np.random.Generator) -> Groove:
         notes = self._excerpt(recipe, rng)

@@ -6,6 +6,8 @@ from torch.nn import functional
 
 ONSET_EMPHASIS = 2.0  # how much more a marked frame counts than an empty one, less one
 RESOLUTIONS = (2048, 1024, 512, 256)  # samples, of the spectral loss
+FLATNESS_FFT = 512  # samples
+FLATNESS_RANGE = 1e-4  # of the quadratic mean of the magnitudes
 ONSET_SCALE = 20.0  # brings the mean over mostly empty frames near 1
 
 
@@ -49,6 +51,17 @@ def spectral_loss(made: Tensor, truth: Tensor) -> Tensor:
         log_distance = functional.l1_loss(guess.log(), target.log())
         total = total + convergence + log_distance + functional.l1_loss(guess, target)
     return total / len(RESOLUTIONS)
+
+
+def log_flatness(sounds: Tensor) -> Tensor:
+    """Logarithm of the spectral flatness of sounds (B, N) over time and frequency, (B,), at most 0.
+
+    Geometric over quadratic mean of the magnitudes: 0 if all are alike, whatever their level. What
+    is FLATNESS_RANGE below the quadratic mean cannot be heard, and is raised to there.
+    """
+    magnitudes = _magnitudes(sounds, FLATNESS_FFT)
+    root = magnitudes.square().mean(dim=(1, 2), keepdim=True).sqrt()
+    return torch.log((magnitudes / root).clamp(min=FLATNESS_RANGE)).mean(dim=(1, 2))
 
 
 def _magnitudes(sound: Tensor, size: int) -> Tensor:
