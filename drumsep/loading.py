@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT = "drumsep"
-TRANSCRIBER, TEMPLATES = "transcriber", "templates"
+TRANSCRIBER, TEMPLATES, SYNTHESISER = "transcriber", "templates", "idm"
 
-# Models that are made of these bundled weights, beside those that are weights of their own.
-PARTS = (TRANSCRIBER, TEMPLATES)
-COMPOSED = (DEFAULT, "nmfd", "sab-nmf")
+OWN_IDM_ALPHA = 2.0  # of its masks: 1 dB better than the published 1 on eval-dev
+
+# Models that are made of bundled weights, beside those that are weights of their own.
+COMPOSED = {
+    DEFAULT: (TRANSCRIBER, TEMPLATES, SYNTHESISER),
+    SYNTHESISER: (SYNTHESISER, TRANSCRIBER),
+    "nmfd": (TRANSCRIBER, TEMPLATES),
+    "sab-nmf": (TRANSCRIBER, TEMPLATES),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +43,8 @@ def load(name: str = DEFAULT, *, weights: Path | None = None, device: str = "aut
     """Load a model by name.
 
     Args:
-        name: `drumsep` (our own), `nmfd`, `sab-nmf`, or an installed model (`drumsep models list`).
+        name: `drumsep` (the default), `idm` (ours too), `nmfd`, `sab-nmf`, or an installed model
+            (`drumsep models list`).
         weights: a stored model (.safetensors with its card) or a published checkpoint to use
             instead of an installed model; `name` is then only what it is called.
         device: auto (CUDA where there is some), cpu, cuda or cuda:N.
@@ -60,7 +67,7 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
         DrumsepError: unknown name, or no such file.
     """
     if given is None:
-        cards = [weights.find(part) for part in (PARTS if name in COMPOSED else (name,))]
+        cards = [weights.find(part) for part in COMPOSED.get(name, (name,))]
         if cards[0].kind == "larsnet":  # its notes are the transcriber's
             cards += [card for card in weights.installed() if card.name == TRANSCRIBER]
         return {card.name: card.sha256 for card in cards}
@@ -71,7 +78,11 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
 
 def installed_models() -> tuple[str, ...]:
     """Names that `load` takes: the default first, then installed models, then the baselines."""
-    own = [card.name for card in weights.installed() if card.kind in _BUILDERS]
+    own = [
+        card.name
+        for card in weights.installed()
+        if card.kind in _BUILDERS and card.name not in COMPOSED
+    ]
     return (DEFAULT, *own, *(name for name in COMPOSED if name != DEFAULT))
 
 
@@ -146,7 +157,20 @@ def _templates(device: torch.device) -> "Tensor":
 def _template_model(name: str, device: torch.device) -> Model:
     from drumsep.template.model import TemplateModel
 
-    return TemplateModel(_templates(device), _transcriber(device), name)
+    def synthesiser() -> Model:
+        return _idm(_installed(SYNTHESISER, device))
+
+    return TemplateModel(_templates(device), _transcriber(device), synthesiser, name)
+
+
+def _own_idm(name: str, device: torch.device) -> Model:
+    """Our IDM: what it makes of our transcriber's hits."""
+    from drumsep.idm.model import IdmModel
+    from drumsep.idm.network import from_state
+
+    found = _installed(name, device)
+    network = from_state(found.state, found.metadata)
+    return IdmModel(network, device, name, _transcriber(device), OWN_IDM_ALPHA)
 
 
 def _baseline(name: str, device: torch.device) -> Model:
@@ -158,6 +182,7 @@ def _baseline(name: str, device: torch.device) -> Model:
 _BUILDERS: Mapping[str, Callable[[_Weights], Model]] = {"idm": _idm, "larsnet": _larsnet}
 _COMPOSERS: Mapping[str, Callable[[str, torch.device], Model]] = {
     DEFAULT: _template_model,
+    SYNTHESISER: _own_idm,
     "nmfd": _baseline,
     "sab-nmf": _baseline,
 }

@@ -53,6 +53,15 @@ class Transcriber(Protocol):
         """Find the hits of a recording at `rate`, with `options.thresholds`."""
 
 
+def heard_by(
+    transcriber: Transcriber, recording: Recording, options: Options, progress: Progress
+) -> Transcription:
+    """The hits that a transcriber finds in a recording of any rate."""
+    if transcriber.rate != recording.rate:
+        recording = survey(recording.source, transcriber.rate)
+    return transcriber.transcribe(recording, options, progress)
+
+
 class Model(Protocol):
     """What a separator needs to know of a model."""
 

@@ -13,7 +13,7 @@ from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.idm import listening, model
 from drumsep.idm.listening import listen
-from drumsep.idm.model import SequenceMasker
+from drumsep.idm.model import IdmModel, SequenceMasker
 from drumsep.idm.picking import UNLIKELY, amplitude_of, find_hits, likelihood, possible_hits
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Kit, Options, Separation, Transcription, no_progress
@@ -259,6 +259,25 @@ def test_adaptation_is_offered_more_than_the_transcription_has(
 
 
 # Options ----------------------------------------------------------------------------------------
+
+
+class Told:
+    """A transcriber that hears one kick."""
+
+    rate = RATE
+
+    def transcribe(self, recording, options, progress):
+        return Transcription((Hit(0.25, Drum.KICK, 0.5),), recording.duration, "told")
+
+
+def test_a_transcriber_replaces_its_own_head(separator: Separator, sound: Audio) -> None:
+    with_transcriber = Separator(IdmModel(toy(), torch.device("cpu"), transcriber=Told()))
+    found = with_transcriber.separate(sound)
+    assert found.transcription == with_transcriber.transcribe(sound)
+    assert found.transcription.origin == "told"
+    expected = separator.separate(sound, Options(hits=found.transcription))
+    np.testing.assert_array_equal(matrix(found), matrix(expected))
+    assert found.stems["kick"].samples.any()
 
 
 def test_five_stems_are_drums_rendered_together(separator: Separator, sound: Audio) -> None:

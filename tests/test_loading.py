@@ -55,10 +55,29 @@ def test_damaged_weights_are_refused(toy_weights: Path, tmp_path: Path) -> None:
 
 
 def test_the_default_model_is_made_of_the_bundled_weights() -> None:
-    assert set(loading.hashes("drumsep")) == {"transcriber", "templates"}
+    assert set(loading.hashes("drumsep")) == {"transcriber", "templates", "idm"}
     separation = loading.load().separate(drum_loop())
     assert tuple(separation.stems) == STEMS
     assert {hit.drum for hit in separation.transcription.hits} >= {Drum.KICK}
+
+
+def test_our_idm_renders_what_our_transcriber_hears() -> None:
+    assert set(loading.hashes("idm")) == {"idm", "transcriber"}
+    loop = drum_loop()
+    found = loading.load("idm").separate(loop)
+    assert found.transcription == loading.load().transcribe(loop)
+    assert found.stems["kick"].samples.any()
+
+
+def test_the_default_models_kit_is_synthesised_by_our_idm() -> None:
+    loop = drum_loop()
+    kit = loading.load().stream(loop).kit()
+    hits = Options(hits=loading.load().transcribe(loop))
+    same = loading.load("idm").stream(loop, hits).kit()
+    assert kit.one_shots
+    for shot, other in zip(kit.one_shots, same.one_shots, strict=True):
+        assert shot.drum is other.drum
+        np.testing.assert_array_equal(shot.audio.samples, other.audio.samples)
 
 
 def test_an_idms_one_shots_can_be_adapted(toy_installed: str) -> None:

@@ -7,7 +7,7 @@ hit curves.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -34,7 +34,7 @@ from drumsep.results import (
     Samples,
     Transcription,
 )
-from drumsep.separator import Analysis
+from drumsep.separator import Analysis, Transcriber, heard_by
 
 ALPHA = 1.0  # the published default
 MASK_EPS = 1e-12
@@ -44,12 +44,24 @@ KIT_PEAK = 0.95  # of the loudest one-shot of a kit
 
 
 class IdmModel:
-    """The inverse drum machine with its weights on a device; a `separator.Model`."""
+    """The inverse drum machine with its weights on a device; a `separator.Model`.
 
-    def __init__(self, network: Idm, device: torch.device, name: str = "idm"):
+    Its hits are those of its own head, as published, or of a transcriber where it is given one.
+    """
+
+    def __init__(
+        self,
+        network: Idm,
+        device: torch.device,
+        name: str = "idm",
+        transcriber: Transcriber | None = None,
+        alpha: float = ALPHA,
+    ):
         self._network = network.to(device).eval()
         self._device = device
         self._name = name
+        self._transcriber = transcriber
+        self._alpha = alpha
 
     @property
     def name(self) -> str:
@@ -66,16 +78,19 @@ class IdmModel:
     ) -> Transcription:
         """Find the hits of a recording at `rate`.
 
-        `options.thresholds` are margins: how far, in probability, a peak must stand out from the
-        mean of 100 ms before and after it (0.2 as published). There is no absolute threshold.
+        For its own head `options.thresholds` are margins: how far, in probability, a peak must
+        stand out from the mean of 100 ms before and after it (0.2 as published). It has no absolute
+        threshold.
         """
+        if self._transcriber is not None:
+            return heard_by(self._transcriber, recording, options, progress)
         return self._transcription(listen(self._network, recording, progress), recording, options)
 
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and make the one-shots that render the stems.
 
-        With `options.adapt` the stems are made of more hits than the transcription has: those that
-        are merely possible, as far as the recording confirms them.
+        With `options.adapt` the stems are made of more hits than its own head transcribes: those
+        that are merely possible, as far as the recording confirms them.
 
         Without `options.mask` the stems are those renderings: one signal for all channels, at the
         published level (which all nine drums determine) times the peak of the analysed signal.
@@ -86,6 +101,9 @@ class IdmModel:
         """
         _refuse_foreign(options)
         heard = listen(self._network, recording, progress)
+        if options.hits is None and self._transcriber is not None:
+            found = heard_by(self._transcriber, recording, options, progress)
+            options = replace(options, hits=found)
         transcription = options.hits
         if transcription is None:
             transcription = self._transcription(heard, recording, options)
@@ -98,7 +116,8 @@ class IdmModel:
         shots = self._one_shots(heard, struck if options.mask else DRUMS, options.seed)
         progress("synthesising", 1.0)
         warnings = _late_hits(len(transcription.hits) - len(audible))
-        stems = _Stems(recording, options, audible, shots, self._network.dimensions.stft)
+        stft, alpha = self._network.dimensions.stft, options.alpha or self._alpha
+        stems = _Stems(recording, options, audible, shots, stft, alpha)
         blocks: Callable[[], Iterator[Samples]] = partial(stems.blocks, self._device)
         if options.adapt:
             offered = Transcription(played, recording.duration, transcription.origin)
@@ -169,6 +188,7 @@ class _Stems:
     hits: tuple[Hit, ...]
     one_shots: dict[Drum, Samples]
     stft: Stft
+    alpha: float
 
     def blocks(self, device: torch.device) -> Iterator[Samples]:
         """Yield all stems, float32 (stem, channel, n); those without hits are zero."""
@@ -190,8 +210,7 @@ class _Stems:
     def _masked(self, device: torch.device) -> Iterator[Samples]:
         """Only stems that sound are masked; the others would cost as much and be zero."""
         sounding = sorted({self._row(hit.drum) for hit in self.hits})
-        alpha = self.options.alpha or ALPHA
-        masker = SequenceMasker(self._sequenced(sounding), self.stft, alpha, device)
+        masker = SequenceMasker(self._sequenced(sounding), self.stft, self.alpha, device)
         for block in masked_stems(self.recording, masker):
             stems = np.zeros((self.options.stems, *block.shape[1:]), np.float32)
             stems[sounding] = block

@@ -23,9 +23,9 @@ from drumsep.errors import DrumsepError
 from drumsep.larsnet.layers import CHANNELS
 from drumsep.larsnet.network import LarsNet, frames_heard
 from drumsep.masking import masked_stems
-from drumsep.recording import Recording, survey
+from drumsep.recording import Recording
 from drumsep.results import Kit, Options, Progress, Samples, Transcription
-from drumsep.separator import Analysis, Transcriber
+from drumsep.separator import Analysis, Transcriber, heard_by
 
 ALPHA = 1.0  # exponent of the Wiener filter in the paper's results
 EPS = 1e-7  # added to the filter's sum, in units of the spectrum to the power of alpha
@@ -54,9 +54,7 @@ class LarsNetModel:
             return onsets.transcribe(
                 self._mono_stems(recording, options, progress), self.rate, options.thresholds
             )
-        if self.transcriber.rate != recording.rate:
-            recording = survey(recording.source, self.transcriber.rate)
-        return self.transcriber.transcribe(recording, options, progress)
+        return heard_by(self.transcriber, recording, options, progress)
 
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`; the masks do not depend on them.

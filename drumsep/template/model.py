@@ -1,6 +1,7 @@
 """The default model: hits, templates of many kits fitted to the recording, alpha-Wiener masks."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -13,15 +14,20 @@ from drumsep.errors import DrumsepError
 from drumsep.masking import masked_stems
 from drumsep.recording import Recording
 from drumsep.results import Kit, Options, Progress, Transcription
-from drumsep.separator import Analysis, Transcriber
+from drumsep.separator import Analysis, Model, Transcriber
 
 
 @dataclass(frozen=True, eq=False)
 class TemplateModel:
-    """A `separator.Model` made of a transcriber and of templates (9, L, F) on some device."""
+    """A `separator.Model` made of a transcriber and of templates (9, L, F) on some device.
+
+    Templates have no phase, so one-shots that no clean hit gives are those of a model that
+    synthesises; it is loaded when it is needed.
+    """
 
     templates: Tensor
     transcriber: Transcriber
+    synthesiser: Callable[[], Model]
     name: str = "drumsep"
 
     @property
@@ -53,6 +59,17 @@ class TemplateModel:
             names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
             transcription=found if believed else with_heard_velocities(found, adapted),
             stems=lambda: masked_stems(recording, adapted.masker(options)),
-            kit=lambda: Kit(()),
+            kit=lambda: self._synthesised(found, recording, options, progress),
             warnings=adapted.warnings(found),
         )
+
+    def _synthesised(
+        self,
+        transcription: Transcription,
+        recording: Recording,
+        options: Options,
+        progress: Progress,
+    ) -> Kit:
+        """One-shots of the drums that were hit."""
+        own = replace(options, hits=transcription, adapt=None, alpha=None, kit=None)
+        return self.synthesiser().analyse(recording, own, progress).kit()
