@@ -86,6 +86,14 @@ def test_drums_and_recordings_do_not_change_each_other(made: Shaping) -> None:
     assert (everything[0, 3] - everything[1, 3]).abs().max() > 1e-4  # another kit, other sounds
 
 
+def test_training_goes_on_after_use(made: Shaping) -> None:
+    kits, given_noise = torch.full((1, 2), 0.5), noise(1, 9, SIZE.one_shot)
+    with torch.inference_mode():
+        made(kits, given_noise, DRUMS)
+    made(kits, given_noise, DRUMS).square().mean().backward()
+    assert made.levels.weight.grad is not None and made.levels.weight.grad.any()
+
+
 def test_a_stored_network_makes_the_same_one_shots() -> None:
     torch.manual_seed(0)
     network = Idm(replace(TOY, shaped=True, one_shot=9000)).eval()

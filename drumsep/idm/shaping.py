@@ -11,7 +11,6 @@ training steps are out of reach of a CPU.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -93,8 +92,9 @@ class Shaping(nn.Module):
     def _noise(self, sound: Tensor, noise: Tensor) -> Tensor:
         """What the drum sounds like (B, D, width) and noise (B, D, T) -> shaped noise (B, D, T)."""
         levels = self.levels(sound).unflatten(-1, (POINTS, BANDS))
-        over_time = _over_time(self.size.frames).to(levels)
-        over_frequency = _over_frequency(self.size.rate).to(levels)
+        frames, bins = self.size.frames, NOISE_FFT // 2 + 1
+        over_time = interpolation(lag_points(frames), frames).to(levels)
+        over_frequency = interpolation(band_centres(self.size.rate), bins).to(levels)
         gains = (over_time @ levels @ over_frequency.T).exp().mT.flatten(0, 1)
         window = torch.hann_window(NOISE_FFT, device=noise.device)
         spectrum = torch.stft(
@@ -125,16 +125,6 @@ def band_centres(rate: int) -> Tensor:
     highest = torch.log1p(torch.tensor(rate / 2 / 700))
     frequencies = 700 * torch.expm1(torch.linspace(0, 1, BANDS) * highest)
     return frequencies * (NOISE_FFT / rate)
-
-
-@lru_cache
-def _over_time(frames: int) -> Tensor:
-    return interpolation(lag_points(frames), frames)
-
-
-@lru_cache
-def _over_frequency(rate: int) -> Tensor:
-    return interpolation(band_centres(rate), NOISE_FFT // 2 + 1)
 
 
 def interpolation(positions: Tensor, count: int) -> Tensor:
