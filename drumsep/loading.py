@@ -1,7 +1,7 @@
 """From a name to a model with its weights on a device: the only room that knows every model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from drumsep.separator import Model, Separator, Transcriber
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from drumsep.idm.model import IdmModel
 
 DEFAULT = "drumsep"
 TRANSCRIBER, TEMPLATES, SYNTHESISER = "transcriber", "templates", "idm"
@@ -121,11 +123,11 @@ def _own(found: _Weights) -> Model:
     return _BUILDERS[kind](found)
 
 
-def _idm(found: _Weights) -> Model:
+def _idm(found: _Weights) -> "IdmModel":
     from drumsep.idm.model import IdmModel
     from drumsep.idm.network import from_state
 
-    return IdmModel(from_state(found.state, found.metadata), found.device, found.name)
+    return IdmModel(from_state(found.state, found.metadata).to(found.device), found.name)
 
 
 def _larsnet(found: _Weights) -> Model:
@@ -165,12 +167,8 @@ def _template_model(name: str, device: torch.device) -> Model:
 
 def _own_idm(name: str, device: torch.device) -> Model:
     """Our IDM: what it makes of our transcriber's hits."""
-    from drumsep.idm.model import IdmModel
-    from drumsep.idm.network import from_state
-
-    found = _installed(name, device)
-    network = from_state(found.state, found.metadata)
-    return IdmModel(network, device, name, _transcriber(device), OWN_IDM_ALPHA)
+    with_own_head = _idm(_installed(name, device))
+    return replace(with_own_head, transcriber=_transcriber(device), alpha=OWN_IDM_ALPHA)
 
 
 def _baseline(name: str, device: torch.device) -> Model:

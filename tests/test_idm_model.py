@@ -271,7 +271,7 @@ class Told:
 
 
 def test_a_transcriber_replaces_its_own_head(separator: Separator, sound: Audio) -> None:
-    with_transcriber = Separator(IdmModel(toy(), torch.device("cpu"), transcriber=Told()))
+    with_transcriber = Separator(IdmModel(toy(), transcriber=Told()))
     found = with_transcriber.separate(sound)
     assert found.transcription == with_transcriber.transcribe(sound)
     assert found.transcription.origin == "told"

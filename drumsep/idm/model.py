@@ -43,35 +43,26 @@ FADE = 0.1  # s; one-shots of cymbals are cut off at full ring after their secon
 KIT_PEAK = 0.95  # of the loudest one-shot of a kit
 
 
+@dataclass(frozen=True, eq=False)
 class IdmModel:
-    """The inverse drum machine with its weights on a device; a `separator.Model`.
+    """The inverse drum machine; a `separator.Model`, on the device of its network.
 
     Its hits are those of its own head, as published, or of a transcriber where it is given one.
     """
 
-    def __init__(
-        self,
-        network: Idm,
-        device: torch.device,
-        name: str = "idm",
-        transcriber: Transcriber | None = None,
-        alpha: float = ALPHA,
-    ):
-        self._network = network.to(device).eval()
-        self._device = device
-        self._name = name
-        self._transcriber = transcriber
-        self._alpha = alpha
-
-    @property
-    def name(self) -> str:
-        """Name it was loaded by."""
-        return self._name
+    network: Idm
+    name: str = "idm"
+    transcriber: Transcriber | None = None
+    alpha: float = ALPHA
 
     @property
     def rate(self) -> int:
         """Sample rate it works at, in Hz."""
-        return self._network.dimensions.rate
+        return self.network.dimensions.rate
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def transcribe(
         self, recording: Recording, options: Options, progress: Progress
@@ -82,9 +73,9 @@ class IdmModel:
         stand out from the mean of 100 ms before and after it (0.2 as published). It has no absolute
         threshold.
         """
-        if self._transcriber is not None:
-            return heard_by(self._transcriber, recording, options, progress)
-        return self._transcription(listen(self._network, recording, progress), recording, options)
+        if self.transcriber is not None:
+            return heard_by(self.transcriber, recording, options, progress)
+        return self._transcription(listen(self.network, recording, progress), recording, options)
 
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and make the one-shots that render the stems.
@@ -100,9 +91,9 @@ class IdmModel:
                 for a kit of the user's own.
         """
         _refuse_foreign(options)
-        heard = listen(self._network, recording, progress)
-        if options.hits is None and self._transcriber is not None:
-            found = heard_by(self._transcriber, recording, options, progress)
+        heard = listen(self.network, recording, progress)
+        if options.hits is None and self.transcriber is not None:
+            found = heard_by(self.transcriber, recording, options, progress)
             options = replace(options, hits=found)
         transcription = options.hits
         if transcription is None:
@@ -116,7 +107,7 @@ class IdmModel:
         shots = self._one_shots(heard, struck if options.mask else DRUMS, options.seed)
         progress("synthesising", 1.0)
         warnings = _late_hits(len(transcription.hits) - len(audible))
-        stft, alpha = self._network.dimensions.stft, options.alpha or self._alpha
+        stft, alpha = self.network.dimensions.stft, options.alpha or self.alpha
         stems = _Stems(recording, options, audible, shots, stft, alpha)
         blocks: Callable[[], Iterator[Samples]] = partial(stems.blocks, self._device)
         if options.adapt:
@@ -142,7 +133,7 @@ class IdmModel:
         progress: Progress,
     ) -> Adapted:
         """The one-shots' spectra, fitted to the recording."""
-        silence = np.zeros(self._network.dimensions.one_shot, np.float32)
+        silence = np.zeros(self.network.dimensions.one_shot, np.float32)
         nine = np.stack([one_shots.get(drum, silence) for drum in DRUMS])
         templates = first_templates(torch.from_numpy(nine).to(self._device))
         return adapt(templates, transcription, recording, options, progress)
@@ -157,7 +148,7 @@ class IdmModel:
     ) -> tuple[Hit, ...]:
         if recording.peak == 0:
             return ()
-        rates = (self.rate, self._network.dimensions.hop)
+        rates = (self.rate, self.network.dimensions.hop)
         hits = find(heard.onsets, heard.amplitudes, rates, options.thresholds)
         return tuple(hit for hit in hits if _sounds_in(recording, hit))
 
@@ -171,9 +162,9 @@ class IdmModel:
         if not drums:
             return {}
         generator = torch.Generator().manual_seed(seed)
-        length = self._network.dimensions.one_shot
+        length = self.network.dimensions.one_shot
         noise = torch.randn(1, len(DRUMS), length, generator=generator).to(self._device)
-        made = self._network.synthesis(heard.kit, noise, drums)[0].cpu().numpy()
+        made = self.network.synthesis(heard.kit, noise, drums)[0].cpu().numpy()
         return {
             drum: heard.gains[drum.position] * shot for drum, shot in zip(drums, made, strict=True)
         }

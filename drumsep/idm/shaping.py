@@ -1,4 +1,4 @@
-"""One-shots as shaped noise and a low waveform: a synthesis that trains in an hour or two.
+"""One-shots as shaped noise and a low waveform: a synthesis that trains on a CPU.
 
 Harmonics-plus-noise synthesis (Serra and Smith 1990; with learned controls, Engel et al. 2020), cut
 down to drums. What a drum rings at is low and the same at every stroke: a waveform of a few
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumsep.drums import DRUMS, Drum
+from drumsep.idm.synthesis import conditions
 
 NOISE_FFT, NOISE_HOP = 512, 128  # samples, of the transform in which noise is shaped
 BANDS = 48  # at which its level is given, evenly spread over mel
@@ -24,7 +25,7 @@ POINTS = 24  # of time at which it is given, denser near the stroke
 FIRST_LEVEL, FIRST_DECAY = -4.0, -5.0  # log amplitude before training, and its slope per second
 COARSENESS = 20  # samples per sample of the waveform, which thus ends at 1.1 kHz
 RINGING = 0.8  # s, that the waveform lasts
-MARGIN = 1.1  # zeros after the waveform, as a factor of its length: interpolation is circular
+MARGIN = 1.1  # length of the waveform with zeros after it: its interpolation is circular
 FIRST_RINGING = 0.01  # of the waveform's weights before training
 
 
@@ -73,21 +74,10 @@ class Shaping(nn.Module):
             self.ringing.bias.mul_(FIRST_RINGING)
 
     def forward(self, kits: Tensor, noise: Tensor, drums: Sequence[Drum]) -> Tensor:
-        """One-shots of some drums for a batch of recordings.
-
-        Args:
-            kits: mixtures of the trained kits (B, kits), each summing to one.
-            noise: standard normal (B, 9, T), one row for every drum, asked for or not.
-            drums: at least one; only theirs are made.
-
-        Returns:
-            One-shots (B, len(drums), T).
-        """
-        rows = [drum.position for drum in drums]
-        which = torch.eye(len(DRUMS), device=kits.device)[rows].expand(len(kits), -1, -1)
-        kit = kits.unsqueeze(1).expand(-1, len(rows), -1)
-        sound = self.sound(torch.cat([which, kit], dim=-1))
-        return self._noise(sound, noise[:, rows]) + self._waveform(sound)
+        """Kits (B, kits) and noise (B, 9, T) to one-shots (B, D, T), as `Synthesis.forward`."""
+        sound = self.sound(conditions(kits, drums))
+        own_noise = noise[:, [drum.position for drum in drums]]
+        return self._noise(sound, own_noise) + self._waveform(sound)
 
     def _noise(self, sound: Tensor, noise: Tensor) -> Tensor:
         """What the drum sounds like (B, D, width) and noise (B, D, T) -> shaped noise (B, D, T)."""
@@ -115,7 +105,7 @@ class Shaping(nn.Module):
 
 
 def lag_points(frames: int) -> Tensor:
-    """Positions (POINTS,) from frame 0 to the last: near the stroke one per frame, then rarer."""
+    """Positions (POINTS,) from frame 0 to the last, each gap a factor wider than the one before."""
     even = torch.linspace(0, 1, POINTS)
     return frames**even - 1
 

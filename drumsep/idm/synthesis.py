@@ -46,8 +46,15 @@ class SynthesisSize:
 
     @property
     def conditions(self) -> int:
-        """Length of the condition: which drum, and how much of each kit."""
+        """Length of a condition (`conditions`)."""
         return len(DRUMS) + self.kits
+
+
+def conditions(kits: Tensor, drums: Sequence[Drum]) -> Tensor:
+    """Which drum, one-hot, and which kit, as one vector: kits (B, kits) -> (B, D, 9 + kits)."""
+    rows = [drum.position for drum in drums]
+    which = torch.eye(len(DRUMS), device=kits.device)[rows].expand(len(kits), -1, -1)
+    return torch.cat([which, kits.unsqueeze(1).expand(-1, len(rows), -1)], dim=-1)
 
 
 class Synthesis(nn.Module):
@@ -127,10 +134,8 @@ class Synthesis(nn.Module):
         return self.max_decay * exp_sigmoid(self.envelope(self.condition(kit, drum)))
 
     def condition(self, kit: Tensor, drum: Drum) -> Tensor:
-        """Which drum, one-hot (9,), and which kit (kits,), as one vector."""
-        which = torch.zeros(len(DRUMS), device=kit.device)
-        which[drum.position] = 1
-        return torch.cat([which, kit])
+        """The condition (conditions,) of one drum of one kit (kits,)."""
+        return conditions(kit[None], [drum])[0, 0]
 
 
 class Block(nn.Module):

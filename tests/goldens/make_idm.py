@@ -70,7 +70,7 @@ def toy(seed: int = 0) -> Idm:
 
 def toy_model(seed: int = 0) -> IdmModel:
     """A tiny model on the CPU."""
-    return IdmModel(toy(seed), torch.device("cpu"))
+    return IdmModel(toy(seed))
 
 
 def compute() -> dict[str, np.ndarray]:
