@@ -2,15 +2,21 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from drumsep.train.loop import TrainOptions
+    from rich.live import Live
+    from rich.table import Table
 
+    from drumsep.train.loop import Report, TrainOptions
+
+SHOWN = 20  # validations in the table on a terminal
+SCORE = "score"  # in what is reported, where it was validated
 
 Network = Annotated[Literal["transcriber", "idm", "larsnet"], typer.Argument(help="What to train")]
 Data = Annotated[
@@ -31,8 +37,16 @@ Recordings = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N")]
 Bfloat16 = Annotated[bool, typer.Option("--bfloat16", help="Autocast: faster, less precise")]
-Batch = Annotated[int, typer.Option(min=1, help="Clips per step")]
-LearningRate = Annotated[float, typer.Option(min=0, help="After warming up, before cooling down")]
+Published = Annotated[
+    bool, typer.Option("--published-size", help="idm, larsnet: not our compact variant of it")
+]
+Batch = Annotated[
+    int | None, typer.Option(min=1, help="Clips per step  [default: the network's own]")
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(min=0, help="After warming up, before cooling down  [default: the network's own]"),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that render clips")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the weights and of every clip")]
 Licence = Annotated[str, typer.Option(help="Licence of the weights that are made, for their card")]
@@ -54,8 +68,9 @@ def train(
     recordings: Recordings = None,
     device: Device = "cpu",
     bfloat16: Bfloat16 = False,
-    batch: Batch = 8,
-    learning_rate: LearningRate = 1e-3,
+    published_size: Published = False,
+    batch: Batch = None,
+    learning_rate: LearningRate = None,
     workers: Workers = 1,
     seed: Seed = 0,
     licence: Licence = "not stated",
@@ -64,7 +79,8 @@ def train(
 ) -> None:
     """Train a network on sampled kits and MIDI grooves, rendered on the fly, and on recordings.
 
-    Prints one JSON line per validation; OUT/best.pt holds the best weights so far.
+    Prints one JSON line per validation, and a table of them where stderr is a terminal. OUT/best.pt
+    holds the best weights so far.
     """
     from importlib import import_module
 
@@ -75,6 +91,9 @@ def train(
     for folder in (kits, grooves, *(stems or ()), *(recordings or ())):
         if not folder.is_dir():
             raise UsageError(f"no folder {folder}")
+    if published_size and network == "transcriber":
+        raise UsageError("--published-size is for idm and larsnet; the transcriber is our own")
+    room = import_module(f"drumsep.train.{network}")
     options = TrainOptions(
         kits=kits,
         grooves=grooves,
@@ -83,8 +102,8 @@ def train(
         stems=tuple(stems or ()),
         recordings=tuple(recordings or ()),
         minutes=minutes,
-        batch=batch,
-        learning_rate=learning_rate,
+        batch=batch or room.BATCH,
+        learning_rate=room.LEARNING_RATE if learning_rate is None else learning_rate,
         seed=seed,
         device=device,
         bfloat16=bfloat16,
@@ -94,7 +113,9 @@ def train(
         licence=licence,
     )
     _check(network, options)
-    import_module(f"drumsep.train.{network}").train(options, _report)
+    size = {"dimensions": room.Dimensions()} if published_size else {}
+    with _display() as report:
+        room.train(options, report, **size)
 
 
 def _check(network: str, options: "TrainOptions") -> None:
@@ -113,7 +134,54 @@ def _check(network: str, options: "TrainOptions") -> None:
             raise UsageError(f"{path} is to choose by (--recordings), so not to train on")
 
 
-def _report(line: Mapping[str, float]) -> None:
-    print(json.dumps(line), flush=True)
-    minutes, score = line["minutes"], line.get("score", 0.0)
-    print(f"{minutes:7.1f} min  step {line['step']:7.0f}  score {score:.4f}", file=sys.stderr)
+@contextmanager
+def _display() -> Iterator["Report"]:
+    """What reports: a live table where stderr is a terminal, else a line per validation."""
+    if not sys.stderr.isatty():
+        yield _print
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    # What is piped must not become part of the display.
+    console, piped = Console(stderr=True), not sys.stdout.isatty()
+    with Live(console=console, redirect_stdout=not piped) as live:
+        yield _TableReport(live, piped)
+
+
+def _print(line: Mapping[str, float]) -> None:
+    if SCORE in line:
+        print(json.dumps(line), flush=True)
+        minutes, step, score = line["minutes"], line["step"], line[SCORE]
+        print(f"{minutes:7.1f} min  step {step:7.0f}  score {score:.4f}", file=sys.stderr)
+
+
+class _TableReport:
+    """The last validations and the step at work, as a table that is drawn anew at every step."""
+
+    def __init__(self, live: "Live", piped: bool) -> None:
+        self._live = live
+        self._piped = piped  # whether someone else than the one who sees the table reads stdout
+        self._validated: list[Mapping[str, float]] = []
+
+    def __call__(self, line: Mapping[str, float]) -> None:
+        at_work = [line]
+        if SCORE in line:
+            self._validated, at_work = [*self._validated, line][-SHOWN:], []
+            if self._piped:
+                print(json.dumps(line), flush=True)
+        self._live.update(_table([*self._validated, *at_work]))
+
+
+def _table(lines: list[Mapping[str, float]]) -> "Table":
+    """Steps, minutes, rate, losses and the score; single sets' scores are in log.jsonl."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD)
+    names = [name for name in lines[-1] if " " not in name and name != SCORE]
+    for name in (*names, SCORE):
+        table.add_column(name, justify="right")
+    for line in lines:
+        table.add_row(*(f"{line[name]:g}" if name in line else "" for name in (*names, SCORE)))
+    return table

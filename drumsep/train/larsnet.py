@@ -20,7 +20,7 @@ from drumsep.train.losses import masked_l1
 from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
 
-LEARNING_RATE = 1e-4
+LEARNING_RATE, BATCH = 1e-4, 8  # unless asked otherwise
 VALIDATION_CLIPS = 8
 VALIDATION_SEED = 30_000
 COMPACT = Dimensions(base=8, nets=1)  # one U-Net with five masks: 2.5 M instead of 49 M weights
@@ -96,8 +96,7 @@ def train(
     other_kits = read_kits(options.validation_kits) if options.validation_kits else kits
     validation = Clips(other_kits, grooves, recipe(dimensions).plainly(), VALIDATION_SEED)
     trainee = LarsNetTrainee(LarsNet(dimensions), clips, options.batch, validation)
-    options = replace(options, learning_rate=LEARNING_RATE, weight_decay=0.0)
-    network = run(trainee, options, report)
+    network = run(trainee, replace(options, weight_decay=0.0), report)
     assert isinstance(network, LarsNet)
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
     source += credit(options.stems, recordings)

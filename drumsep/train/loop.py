@@ -69,6 +69,7 @@ class Trainee(Protocol):
         ...
 
 
+# Called with every step: its number, minutes, rate and smoothed losses, and scores if validated.
 Report = Callable[[Mapping[str, float]], None]
 
 
@@ -213,8 +214,8 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
     """Train until the budget is used; the averaged network that scored best, in evaluation mode.
 
-    Every validation is a line of log.jsonl and a call of `report`; best.pt and last.pt are in
-    `options.out` throughout.
+    Every step is reported; every validation is a line of log.jsonl as well. From the first one on
+    best.pt and last.pt are in `options.out`.
     """
     options.out.mkdir(parents=True, exist_ok=True)
     training = Training(trainee, options)
@@ -230,23 +231,29 @@ def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
             smooth[name] = 0.98 * smooth.get(name, value) + 0.02 * value
         now = time.monotonic()
         training.seconds, before = training.seconds + now - before, now
+        report(_line(training, smooth))
         if training.seconds >= due:
-            _note(training, smooth, report)
+            report(_validated(training, smooth))
             due = training.seconds + 60 * options.validate_every
-    _note(training, smooth, report)
+    report(_validated(training, smooth))
     return training.best_network()
 
 
-def _note(training: Training, losses: Mapping[str, float], report: Report) -> None:
-    """Validate, save, log."""
-    scores = training.validated()
-    training.save()
-    line = {
+def _line(training: Training, values: Mapping[str, float]) -> dict[str, float]:
+    """How far it has come, and losses or scores."""
+    return {
         "step": training.step,
         "minutes": round(training.seconds / 60, 2),
         "rate": training.rate(),
-        **{name: round(value, 4) for name, value in {**losses, **scores}.items()},
+        **{name: round(value, 4) for name, value in values.items()},
     }
+
+
+def _validated(training: Training, losses: Mapping[str, float]) -> dict[str, float]:
+    """Validate, save, log; the line that was logged."""
+    scores = training.validated()
+    training.save()
+    line = _line(training, {**losses, **scores})
     with (training.options.out / "log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
-    report(line)
+    return line

@@ -32,6 +32,7 @@ from drumsep.transcriber.network import (
 from drumsep.transcriber.peaks import LEAN, SIDE, pick
 
 COMMAND = "drumsep train transcriber"
+LEARNING_RATE, BATCH = 2e-3, 8  # unless asked otherwise
 
 FAINTEST = 10 ** (-30 / 20)  # prominence under which a hit may be found or not
 UNCERTAIN = 2  # frames around such a hit that count neither way
