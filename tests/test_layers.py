@@ -94,3 +94,15 @@ def test_nothing_heavy_is_imported_for_help(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("model", ["drumsep", "idm", "toy"])
+def test_no_compiler_is_imported_to_load_a_model(model: str, toy_installed: str) -> None:
+    heavy = "{'sympy', 'torch._dynamo', 'numba', 'scipy.signal'}"
+    code = (
+        f"import drumsep, sys; drumsep.load('{model}'); print(sorted({heavy} & set(sys.modules)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "[]"

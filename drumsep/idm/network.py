@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -210,11 +211,14 @@ def mel_filters(size: Dimensions) -> Tensor:
 
     mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). The lowest triangles fall between two
     bins and are empty, as in the published checkpoint, which stores its own (equal to 1.1e-5).
+
+    They are always computed: arithmetic without numbers ("meta") imports a compiler, 1.5 s long.
     """
     highest = 2595 * math.log10(1 + size.rate / 2 / 700)
-    mels = torch.linspace(0, highest, size.bands + 2, dtype=torch.float64)
+    evenly = partial(torch.linspace, dtype=torch.float64, device="cpu")
+    mels = evenly(0, highest, size.bands + 2)
     edges = 700 * (10 ** (mels / 2595) - 1)
-    bins = torch.linspace(0, size.rate / 2, size.stft.bins, dtype=torch.float64)
+    bins = evenly(0, size.rate / 2, size.stft.bins)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     return torch.minimum(rising, falling).clamp(min=0).float()
@@ -236,7 +240,7 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Idm:
             f"expected weights of format {FORMAT} and kind {KIND}, "
             f"got {metadata.get('format')} and {metadata.get('kind')}"
         )
-    with torch.device("meta"):
+    with torch.device("meta"):  # whatever dimensions are claimed, nothing is allocated
         network = Idm(Dimensions.from_dict(json.loads(metadata["dimensions"])))
     check_shapes(state, {name: value.shape for name, value in network.state_dict().items()})
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)

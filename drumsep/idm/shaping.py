@@ -106,7 +106,7 @@ class Shaping(nn.Module):
 
 def lag_points(frames: int) -> Tensor:
     """Positions (POINTS,) from frame 0 to the last, each gap a factor wider than the one before."""
-    even = torch.linspace(0, 1, POINTS)
+    even = torch.linspace(0, 1, POINTS, device="cpu")  # see `network.mel_filters`
     return frames**even - 1
 
 
