@@ -78,7 +78,7 @@ def test_drums_change_places_with_all_they_own() -> None:
 def test_a_missing_tensor_is_named(name: str) -> None:
     theirs = published()
     del theirs[name]
-    with pytest.raises(DrumsepError, match="IDM weights"):
+    with pytest.raises(DrumsepError, match="IDM checkpoint"):
         convert(theirs)
 
 
@@ -86,7 +86,7 @@ def test_a_missing_tensor_is_named(name: str) -> None:
 def test_a_misshaped_tensor_is_named(name: str) -> None:
     theirs = published()
     theirs[name] = theirs[name].new_zeros(*theirs[name].shape, 2)
-    with pytest.raises(DrumsepError, match="has shape"):
+    with pytest.raises(DrumsepError, match="must have (shape|[12345] axes)"):
         convert(theirs)
 
 
@@ -95,9 +95,9 @@ def test_the_first_fault_is_told_by_name() -> None:
     with pytest.raises(DrumsepError, match="unexpected tensor decoder.extra"):
         convert({**theirs, "decoder.extra": torch.zeros(1)})
     del theirs["encoder.pooling.norm.bias"]
-    with pytest.raises(DrumsepError, match=r"lack the tensor encoder\.pooling\.norm\.bias"):
+    with pytest.raises(DrumsepError, match=r"tensor encoder\.pooling\.norm\.bias is missing"):
         convert(theirs)
-    with pytest.raises(DrumsepError, match="lack the tensor"):
+    with pytest.raises(DrumsepError, match="is missing"):
         convert({})
 
 

@@ -140,7 +140,7 @@ def test_half_precision_weights_become_single_precision() -> None:
     [
         ({"kind": "idm"}, "kind larsnet, got drumsep-1 and idm"),
         ({"format": "other"}, "got other and larsnet"),
-        ({"dimensions": json.dumps({"depth": 3})}, "not dimensions of a LarsNet.*depth"),
+        ({"dimensions": json.dumps({"depth": 3})}, "not dimensions of this network.*depth"),
         ({"dimensions": "{"}, "do not state their dimensions"),
         ({"dimensions": json.dumps({"n_fft": 100})}, "multiples of 64 bins and frames, got 50"),
         ({"dimensions": json.dumps({"nets": 2})}, "1 or 5 U-Nets, got 2"),

@@ -189,5 +189,5 @@ def test_a_fused_network_gives_the_same_from_fewer_layers() -> None:
 def test_weights_of_other_sizes_are_refused_in_one_line() -> None:
     network = Transcriber(Dimensions(bands=32, channels=2, features=6, blocks=2))
     metadata = to_metadata(network, "MIT", "a test")
-    with pytest.raises(DrumsepError, match="do not fit their dimensions"):
+    with pytest.raises(DrumsepError, match=r"tensor .* is missing"):
         from_state({"leave.bias": torch.zeros(3)}, metadata)

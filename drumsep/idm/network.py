@@ -7,32 +7,32 @@ kit mixture and noise -> one-shots (`synthesis`)
 Every nine-drum axis is in the order of `DRUMS`. Letters: B items, T frames or samples, C features.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from drumsep import stored_networks
 from drumsep.drums import DRUMS
 from drumsep.dsp import Stft
 from drumsep.errors import DrumsepError
 from drumsep.idm.encoder import ENTRY_STRIDE, HALVING, HALVING_PADDING, KERNEL, REACH, Encoder
 from drumsep.idm.shaping import Shaping, ShapingSize
 from drumsep.idm.synthesis import Synthesis, SynthesisSize, exp_sigmoid
+from drumsep.stored_networks import Sizes, check_state, read_sizes
 
-FORMAT = "drumsep-1"
 KIND = "idm"
 
 LOG_FLOOR = 1e-6  # power added before the logarithm
 
 
 @dataclass(frozen=True)
-class Dimensions:
+class Dimensions(Sizes):
     """The sizes of an `Idm`; the defaults are the published network."""
 
     rate: int = 44100  # Hz
@@ -54,19 +54,6 @@ class Dimensions:
             raise DrumsepError(f"widths {self.widths} and depths {self.depths} do not match")
         if self.rows < 1:
             raise DrumsepError(f"{self.bands} mel bands are too few for {len(self.widths)} levels")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Dimensions":
-        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
-        lists = {name: tuple(values[name]) for name in ("widths", "depths") if name in values}
-        try:
-            return cls(**{**values, **lists})
-        except TypeError as error:
-            raise DrumsepError(f"these are not dimensions of an IDM: {error}") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """A plain dictionary of numbers and lists of numbers, for JSON."""
-        return asdict(self)
 
     @property
     def stft(self) -> Stft:
@@ -224,38 +211,26 @@ def mel_filters(size: Dimensions) -> Tensor:
     return torch.minimum(rising, falling).clamp(min=0).float()
 
 
+def shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
+    """Names and shapes of the weights; whatever dimensions are claimed, nothing is allocated."""
+    with torch.device("meta"):
+        return {name: value.shape for name, value in Idm(dimensions).state_dict().items()}
+
+
 def to_metadata(dimensions: Dimensions) -> dict[str, str]:
     """The strings that `from_state` needs beside the weights."""
-    return {"format": FORMAT, "kind": KIND, "dimensions": json.dumps(dimensions.to_dict())}
+    return stored_networks.to_metadata(KIND, dimensions)
 
 
 def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Idm:
     """The network that the tensors and strings of a safetensors file describe, ready to run.
 
     Raises:
-        DrumsepError: of another format or kind, or a tensor is missing, unexpected or misshaped.
+        DrumsepError: of another kind, or the weights do not fit the dimensions.
     """
-    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
-        raise DrumsepError(
-            f"expected weights of format {FORMAT} and kind {KIND}, "
-            f"got {metadata.get('format')} and {metadata.get('kind')}"
-        )
-    with torch.device("meta"):  # whatever dimensions are claimed, nothing is allocated
-        network = Idm(Dimensions.from_dict(json.loads(metadata["dimensions"])))
-    check_shapes(state, {name: value.shape for name, value in network.state_dict().items()})
+    dimensions = read_sizes(metadata, KIND, Dimensions)
+    check_state(state, shapes(dimensions), "IDM weights")
+    with torch.device("meta"):
+        network = Idm(dimensions)
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return network.eval()
-
-
-def check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) -> None:
-    """Raise a DrumsepError that names the first missing, unexpected or misshaped tensor."""
-    for name, shape in expected.items():
-        if name not in state:
-            raise DrumsepError(f"IDM weights lack the tensor {name}")
-        if state[name].shape != shape:
-            raise DrumsepError(
-                f"IDM weights: {name} has shape {tuple(state[name].shape)}, not {tuple(shape)}"
-            )
-    for name in state:
-        if name not in expected:
-            raise DrumsepError(f"IDM weights hold an unexpected tensor {name}")

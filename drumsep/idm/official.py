@@ -14,7 +14,8 @@ from torch import Tensor
 
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
-from drumsep.idm.network import Dimensions, Idm, check_shapes, to_metadata
+from drumsep.idm.network import Dimensions, shapes, to_metadata
+from drumsep.stored_networks import check_state
 
 # The order of every drum axis in the checkpoint. The repository holds two readings of the toms;
 # this one is of its stem loader, and the pitches of the learned one-shots support it.
@@ -79,9 +80,9 @@ def convert(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
             the released network needs.
     """
     size = dimensions_of(state)
-    check_shapes(state, official_shapes(size))
+    check_state(state, official_shapes(size), "IDM checkpoint")
     if not torch.equal(state[WINDOW].cpu().float(), torch.hann_window(size.n_fft)):
-        raise DrumsepError(f"IDM weights: {WINDOW} is not a periodic Hann window")
+        raise DrumsepError(f"IDM checkpoint: {WINDOW} is not a periodic Hann window")
     ours = {
         entry.ours: entry.layout.to_ours(state[entry.theirs]).float().contiguous().clone()
         for entry in renames(size)
@@ -109,13 +110,13 @@ def dimensions_of(state: Mapping[str, Tensor]) -> Dimensions:
 
 def official_shapes(size: Dimensions) -> dict[str, torch.Size]:
     """Name and shape of every tensor of a published checkpoint of these dimensions."""
-    with torch.device("meta"):
-        ours = Idm(size).state_dict()
-    shapes = {
-        entry.theirs: entry.layout.to_theirs(ours[entry.ours]).shape for entry in renames(size)
+    ours = shapes(size)
+    kept = {
+        entry.theirs: entry.layout.to_theirs(torch.empty(ours[entry.ours], device="meta")).shape
+        for entry in renames(size)
     }
     unused = {WINDOW: torch.Size([size.n_fft]), UNUSED: torch.Size([len(DRUMS) + size.kits])}
-    return shapes | unused
+    return kept | unused
 
 
 def renames(size: Dimensions) -> tuple[Renamed, ...]:
@@ -195,10 +196,10 @@ def _drum_columns(weight: Tensor, order: list[int]) -> Tensor:
 
 def _shape(state: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:
     if name not in state:
-        raise DrumsepError(f"IDM weights lack the tensor {name}")
+        raise DrumsepError(f"IDM checkpoint: tensor {name} is missing")
     shape = tuple(state[name].shape)
     if len(shape) != axes or min(shape) < 1:
-        raise DrumsepError(f"IDM weights: {name} has shape {shape}, which is not {axes} axes long")
+        raise DrumsepError(f"IDM checkpoint: tensor {name} must have {axes} axes, got {shape}")
     return shape
 
 

@@ -4,13 +4,13 @@ Five equal U-Nets, one per stem (Mezza et al. 2024, section 3.1), or one compact
 all five masks.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from drumsep import stored_networks
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
 from drumsep.larsnet.layers import (
@@ -22,8 +22,8 @@ from drumsep.larsnet.layers import (
     LastDecoder,
     MaskLayer,
 )
+from drumsep.stored_networks import Sizes, check_state, read_sizes
 
-FORMAT = "drumsep-1"
 KIND = "larsnet"
 
 DEPTH = 6  # encoders, and decoders
@@ -33,7 +33,7 @@ SHARED = "drums"  # name of the one U-Net of the compact variant
 
 
 @dataclass(frozen=True)
-class Dimensions:
+class Dimensions(Sizes):
     """The sizes of a `LarsNet`; the defaults are the published network."""
 
     rate: int = 44100  # Hz
@@ -53,18 +53,6 @@ class Dimensions:
             raise DrumsepError(f"LarsNet needs at least 1 channel, got {self.base}")
         if self.nets not in (1, len(STEMS)):
             raise DrumsepError(f"LarsNet has 1 or {len(STEMS)} U-Nets, got {self.nets}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, int]) -> "Dimensions":
-        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise DrumsepError(f"these are not dimensions of a LarsNet: {error}") from None
-
-    def to_dict(self) -> dict[str, int]:
-        """A plain dictionary of numbers, for JSON."""
-        return asdict(self)
 
     @property
     def bins(self) -> int:
@@ -173,40 +161,13 @@ def _needed(frames: int) -> list[int]:
 
 def to_metadata(dimensions: Dimensions) -> dict[str, str]:
     """The strings stored beside the weights in their safetensors file."""
-    return {"format": FORMAT, "kind": KIND, "dimensions": json.dumps(dimensions.to_dict())}
+    return stored_networks.to_metadata(KIND, dimensions)
 
 
 def shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
     """Names and shapes of the weights and statistics of a network of these dimensions."""
     with torch.device("meta"):
         return {name: value.shape for name, value in LarsNet(dimensions).state_dict().items()}
-
-
-def check_state(
-    state: Mapping[str, Tensor], expected: Mapping[str, torch.Size], origin: str
-) -> None:
-    """Refuse weights that are not exactly as expected, or that no training can have made.
-
-    Raises:
-        DrumsepError: names `origin` and the first tensor that is missing, unexpected, of another
-            shape, not finite, or a negative variance.
-    """
-    for name in state:
-        if name not in expected:
-            raise DrumsepError(f"{origin}: unexpected tensor {name}")
-    for name, shape in expected.items():
-        if name not in state:
-            raise DrumsepError(f"{origin}: tensor {name} is missing")
-        value = state[name]
-        if value.shape != shape:
-            raise DrumsepError(
-                f"{origin}: tensor {name} must have shape {tuple(shape)}, got {tuple(value.shape)}"
-            )
-        lowest, highest = value.aminmax()
-        if not (lowest.isfinite() and highest.isfinite()):
-            raise DrumsepError(f"{origin}: tensor {name} holds values that are not finite")
-        if name.endswith("running_var") and lowest < 0:
-            raise DrumsepError(f"{origin}: tensor {name} holds negative variances")
 
 
 def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> LarsNet:
@@ -217,15 +178,7 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
     Raises:
         DrumsepError: the weights are of another kind or do not fit the dimensions.
     """
-    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
-        raise DrumsepError(
-            f"expected weights of format {FORMAT} and kind {KIND}, "
-            f"got {metadata.get('format')} and {metadata.get('kind')}"
-        )
-    try:
-        dimensions = Dimensions.from_dict(json.loads(metadata["dimensions"]))
-    except (KeyError, ValueError):
-        raise DrumsepError("LarsNet weights do not state their dimensions") from None
+    dimensions = read_sizes(metadata, KIND, Dimensions)
     check_state(state, shapes(dimensions), "LarsNet weights")
     with torch.device("meta"):  # a random start of 49 M numbers would take longer than the load
         network = LarsNet(dimensions)

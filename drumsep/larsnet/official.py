@@ -7,7 +7,8 @@ from torch import Tensor
 
 from drumsep.drums import STEMS
 from drumsep.errors import DrumsepError
-from drumsep.larsnet.network import DEPTH, Dimensions, check_state, shapes, to_metadata
+from drumsep.larsnet.network import DEPTH, Dimensions, shapes, to_metadata
+from drumsep.stored_networks import check_state
 
 _CONV = ("weight", "bias")
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

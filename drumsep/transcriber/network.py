@@ -10,18 +10,18 @@ import copy
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from drumsep import stored_networks
 from drumsep.drums import DRUMS
 from drumsep.dsp import magnitude
-from drumsep.errors import DrumsepError
+from drumsep.stored_networks import Sizes, check_state, read_sizes
 
-FORMAT = "drumsep-1"
 KIND = "transcriber"
 
 LOUDNESS = 1000.0  # log-mel is log(1 + LOUDNESS * magnitude): linear below -60 dB of full scale
@@ -31,7 +31,7 @@ RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
 
 
 @dataclass(frozen=True)
-class Dimensions:
+class Dimensions(Sizes):
     """The sizes of a `Transcriber`; the defaults are the shipped network."""
 
     rate: int = 44100  # Hz
@@ -45,18 +45,6 @@ class Dimensions:
     features: int = 192  # per frame, after frequency is folded
     blocks: int = 8  # dilated convolutions, dilation doubling from 1
     dropout: float = 0.0  # what it hears is varied enough
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> "Dimensions":
-        """Dimensions from a plain dictionary, as `to_dict` made it; unknown names are errors."""
-        try:
-            return cls(**values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise DrumsepError(f"these are not dimensions of a transcriber: {error}") from None
-
-    def to_dict(self) -> dict[str, float]:
-        """A plain dictionary of numbers, for JSON."""
-        return asdict(self)
 
     @property
     def frame_rate(self) -> float:
@@ -228,9 +216,7 @@ def to_metadata(network: Transcriber, licence: str, created_with: str) -> dict[s
         for drum, value in zip(DRUMS, network.thresholds.tolist(), strict=True)
     }
     return {
-        "format": FORMAT,
-        "kind": KIND,
-        "dimensions": json.dumps(network.dimensions.to_dict()),
+        **stored_networks.to_metadata(KIND, network.dimensions),
         "thresholds": json.dumps(thresholds),
         "licence": licence,
         "created_with": created_with,
@@ -240,22 +226,16 @@ def to_metadata(network: Transcriber, licence: str, created_with: str) -> dict[s
 def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Transcriber:
     """The network that `state` and `metadata` of a safetensors file describe, ready to run.
 
-    Weights may be stored in half precision and become float32. Names must match exactly. The
-    thresholds are those of the metadata.
+    Weights may be stored in half precision and become float32. The thresholds are those of the
+    metadata.
+
+    Raises:
+        DrumsepError: of another kind, or the weights do not fit the dimensions.
     """
-    if metadata.get("format") != FORMAT or metadata.get("kind") != KIND:
-        raise DrumsepError(
-            f"expected weights of format {FORMAT} and kind {KIND}, "
-            f"got {metadata.get('format')} and {metadata.get('kind')}"
-        )
-    network = Transcriber(Dimensions.from_dict(json.loads(metadata["dimensions"])))
-    values = {
-        name: value.float() if value.is_floating_point() else value for name, value in state.items()
-    }
-    try:
-        network.load_state_dict(values)
-    except RuntimeError as error:
-        raise DrumsepError(f"these weights do not fit their dimensions: {error}") from None
+    network = Transcriber(read_sizes(metadata, KIND, Dimensions))
+    expected = {name: value.shape for name, value in network.state_dict().items()}
+    check_state(state, expected, "transcriber weights")
+    network.load_state_dict(state)
     thresholds = json.loads(metadata["thresholds"])
     network.thresholds.copy_(torch.tensor([thresholds[drum.value] for drum in DRUMS]))
     return network.eval()
