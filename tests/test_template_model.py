@@ -8,7 +8,6 @@ import torch
 
 from drumsep.adaptation.strokes import LAGS, STFT
 from drumsep.drums import DRUM_NAMES, STEMS, Drum
-from drumsep.errors import DrumsepError
 from drumsep.results import Audio, Hit, Kit, OneShot, Options, Transcription
 from drumsep.separator import Analysis, Separator
 from drumsep.template.model import TemplateModel
@@ -37,10 +36,12 @@ class Synthesiser:
     rate: int = 44100
 
     def analyse(self, recording, options, progress):
+        """Stems that are full of the seed, and one-shots of the drums that are hit."""
         drums = {hit.drum for hit in options.hits.hits}
         sound = Audio(np.ones((1, 9), np.float32), self.rate)
         kit = Kit(tuple(OneShot(drum, sound, "synthesised", 1.0) for drum in drums))
-        return Analysis(STEMS, options.hits, lambda: iter(()), lambda: kit)
+        stems = np.full((5, recording.channels, recording.frames), options.seed, np.float32)
+        return Analysis(STEMS, options.hits, lambda: iter([stems]), lambda: kit)
 
 
 @pytest.fixture
@@ -93,6 +94,8 @@ def test_the_kit_is_synthesised_from_the_hits(separator, loop):
     assert {shot.drum for shot in kit.one_shots} == {Drum.KICK, Drum.SNARE}
 
 
-def test_unmasked_stems_are_refused(separator, loop):
-    with pytest.raises(DrumsepError, match="by masking only"):
-        separator.separate(loop, Options(mask=False))
+def test_unmasked_stems_are_the_synthesisers(separator, told, loop):
+    options = Options(mask=False, seed=3)
+    separation = separator.separate(loop, options)
+    assert all((stem.samples == 3).all() for stem in separation.stems.values())
+    assert separation.transcription.hits == told.hits

@@ -10,10 +10,9 @@ from drumsep.adaptation.own_kit import with_kit
 from drumsep.adaptation.strokes import RATE
 from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, STEMS
-from drumsep.errors import DrumsepError
 from drumsep.masking import masked_stems
 from drumsep.recording import Recording
-from drumsep.results import Kit, Options, Progress, Transcription
+from drumsep.results import Options, Progress, Transcription
 from drumsep.separator import Analysis, Model, Transcriber
 
 
@@ -21,8 +20,8 @@ from drumsep.separator import Analysis, Model, Transcriber
 class TemplateModel:
     """A `separator.Model` made of a transcriber and of templates (9, L, F) on some device.
 
-    Templates have no phase, so one-shots that no clean hit gives are those of a model that
-    synthesises; it is loaded when it is needed.
+    Templates have no phase, so what cannot be cut out of the recording is left to a model that
+    synthesises: stems without masks, and one-shots. It is loaded when it is needed.
     """
 
     templates: Tensor
@@ -44,14 +43,15 @@ class TemplateModel:
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and fit the templates to the recording.
 
-        Drums of `options.kit` start from its one-shots.
+        Drums of `options.kit` start from its one-shots. Without `options.mask` the stems are those
+        of the synthesiser.
 
         Raises:
-            DrumsepError: unmasked stems are asked for, and templates have no phase.
+            DrumsepError: the synthesiser cannot do what the options ask.
         """
-        if not options.mask:
-            raise DrumsepError(f"model {self.name!r} makes stems by masking only")
         found = options.hits or self.transcribe(recording, options, progress)
+        if not options.mask:
+            return self._synthesised(found, recording, options, progress)
         start = with_kit(self.templates, options.kit)
         adapted = adapt(start, found, recording, options, progress)
         believed = options.hits is not None or options.adapt == 0
@@ -59,7 +59,9 @@ class TemplateModel:
             names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
             transcription=found if believed else with_heard_velocities(found, adapted),
             stems=lambda: masked_stems(recording, adapted.masker(options)),
-            kit=lambda: self._synthesised(found, recording, options, progress),
+            kit=lambda: self._synthesised(
+                found, recording, Options(seed=options.seed), progress
+            ).kit(),
             warnings=adapted.warnings(found),
         )
 
@@ -69,7 +71,7 @@ class TemplateModel:
         recording: Recording,
         options: Options,
         progress: Progress,
-    ) -> Kit:
-        """One-shots of the drums that were hit."""
-        own = replace(options, hits=transcription, adapt=None, alpha=None, kit=None)
-        return self.synthesiser().analyse(recording, own, progress).kit()
+    ) -> Analysis:
+        """What the synthesiser makes of the hits."""
+        own = replace(options, hits=transcription)
+        return self.synthesiser().analyse(recording, own, progress)
