@@ -19,7 +19,7 @@ from drumsep.evaluate import cache, estimates, plan, report, run, scores, summar
 from drumsep.evaluate.dataset import find_clips, read_hits, read_truth
 from drumsep.evaluate.kits import played
 from drumsep.evaluate.plan import ALL, METRICS, Oracle, System
-from drumsep.evaluate.statistics import Score, difference, mean, pooled
+from drumsep.evaluate.statistics import Interval, Score, difference, mean, pooled
 from drumsep.recording import Recording
 from drumsep.results import Audio, Hit, Kit, OneShot, Options, Progress, Transcription
 from drumsep.sampled_kits import read_kit
@@ -435,3 +435,13 @@ def test_processes_share_the_clips(dataset: Path) -> None:
 def test_a_grid_is_drawn_in_markdown() -> None:
     grid = report.Grid("title", ("", "all"), (("nSDR, dB", "1.00"),))
     assert report.markdown(grid) == "**title**\n\n|  | all |\n| --- | ---: |\n| nSDR, dB | 1.00 |\n"
+
+
+def test_shares_have_three_decimals_and_decibels_two() -> None:
+    whole = {ALL: Interval(0.9476, 0.93, 0.97, 20)}
+    made = summary.Summary("toy", 20, 0.1, {"nsdr": whole, "f50": whole})
+    (grid,) = report.grids([made], [])
+    assert [row[-2:] for row in grid.rows] == [
+        ("0.95", "0.93 .. 0.97"),
+        ("0.948", "0.930 .. 0.970"),
+    ]

@@ -18,6 +18,7 @@ class Metric:
     key: str  # in JSON and CSV
     heading: str
     group: str  # what `--metrics` calls it
+    decimals: int = 2  # in tables
 
 
 METRICS = (
@@ -28,13 +29,13 @@ METRICS = (
     Metric("lsd", "LSD, dB", "lsd"),
     Metric("pes", "PES, dB", "silence"),
     Metric("eps", "EPS, dB", "silence"),
-    Metric("f50", "onset F, 50 ms", "onsets"),
-    Metric("p50", "precision, 50 ms", "onsets"),
-    Metric("r50", "recall, 50 ms", "onsets"),
-    Metric("f20", "onset F, 20 ms", "onsets"),
-    Metric("p20", "precision, 20 ms", "onsets"),
-    Metric("r20", "recall, 20 ms", "onsets"),
-    Metric("velocity_r", "velocity r", "velocity"),
+    Metric("f50", "onset F, 50 ms", "onsets", 3),
+    Metric("p50", "precision, 50 ms", "onsets", 3),
+    Metric("r50", "recall, 50 ms", "onsets", 3),
+    Metric("f20", "onset F, 20 ms", "onsets", 3),
+    Metric("p20", "precision, 20 ms", "onsets", 3),
+    Metric("r20", "recall, 20 ms", "onsets", 3),
+    Metric("velocity_r", "velocity r", "velocity", 3),
     Metric("one_shot", "one-shots, dB", "one-shots"),
 )
 GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS))

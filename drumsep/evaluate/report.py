@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from drumsep.drums import STEMS
-from drumsep.evaluate.plan import ALL, METRICS
+from drumsep.evaluate.plan import ALL, METRICS, Metric
 from drumsep.evaluate.scores import ClipResult
 from drumsep.evaluate.statistics import DRAWS
 from drumsep.evaluate.summary import COLUMNS, Comparison, Summary, clip_score
@@ -17,7 +17,7 @@ from drumsep.evaluate.summary import COLUMNS, Comparison, Summary, clip_score
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADINGS = {metric.key: metric.heading for metric in METRICS}
+BY_KEY = {metric.key: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ def _means(summary: Summary) -> Grid:
     title = f"{summary.system}: {summary.clips} clips, {summary.speed:.3g} s per second"
     rows = []
     for key, means in summary.means.items():
-        cells = [_number(means[c].value) if c in means else "" for c in COLUMNS]
-        rows.append((HEADINGS[key], *cells, _range(means[ALL].low, means[ALL].high)))
+        metric, whole = BY_KEY[key], means[ALL]
+        cells = [f"{means[c].value:.{metric.decimals}f}" if c in means else "" for c in COLUMNS]
+        rows.append((metric.heading, *cells, _range(whole.low, whole.high, metric)))
     return Grid(title, ("", *COLUMNS, "95 %"), tuple(rows))
 
 
@@ -94,9 +95,10 @@ def _differences(comparison: Comparison) -> Grid:
     title = f"{comparison.second} minus {comparison.first}: {comparison.clips} clips"
     rows = []
     for key, found in comparison.differences.items():
-        low, high = found.interval.low, found.interval.high
-        number = f"{found.interval.value:+.2f}"
-        rows.append((HEADINGS[key], number, _range(low, high), _chance(found.p)))
+        metric, interval = BY_KEY[key], found.interval
+        number = f"{interval.value:+.{metric.decimals}f}"
+        reach = _range(interval.low, interval.high, metric)
+        rows.append((metric.heading, number, reach, _chance(found.p)))
     return Grid(title, ("", "difference", "95 %", "p"), tuple(rows))
 
 
@@ -119,17 +121,13 @@ def _facts(result: ClipResult) -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}"
-
-
 def _chance(p: float) -> str:
     """No p below what the number of draws can tell apart."""
     return f"{p:.3f}" if p >= 2 / DRAWS else f"< {2 / DRAWS}"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{low:.2f} .. {high:.2f}"
+def _range(low: float, high: float, metric: Metric) -> str:
+    return f"{low:.{metric.decimals}f} .. {high:.{metric.decimals}f}"
 
 
 def _json(facts: dict[str, Any]) -> str:
