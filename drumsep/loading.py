@@ -145,8 +145,8 @@ def _bundled_transcriber(device: torch.device) -> Transcriber | None:
 
 
 def _transcriber(device: torch.device) -> Transcriber:
+    from drumsep.transcriber.ensemble import from_state
     from drumsep.transcriber.model import NetworkTranscriber
-    from drumsep.transcriber.network import from_state
 
     found = _installed(TRANSCRIBER, device)
     return NetworkTranscriber(from_state(found.state, found.metadata), device)

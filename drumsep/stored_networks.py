@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -19,11 +19,12 @@ class Sizes:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Sizes from a plain dictionary, as `to_dict` made it; unknown names are errors."""
-        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        """Sizes from a plain dictionary, as `to_dict` made it; anything else is an error."""
         try:
-            return cls(**{**values, **tuples})
-        except TypeError as error:
+            plain = dict(values)
+            tuples = {name: tuple(own) for name, own in plain.items() if isinstance(own, list)}
+            return cls(**plain | tuples)
+        except (TypeError, ValueError) as error:
             raise DrumsepError(f"these are not dimensions of this network: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
@@ -31,19 +32,16 @@ class Sizes:
         return asdict(self)
 
 
-SizesT = TypeVar("SizesT", bound=Sizes)
+def to_metadata(kind: str, dimensions: Any) -> dict[str, str]:
+    """The strings that every network needs beside its weights; `dimensions` are fit for JSON."""
+    return {"format": FORMAT, "kind": kind, "dimensions": json.dumps(dimensions)}
 
 
-def to_metadata(kind: str, sizes: Sizes) -> dict[str, str]:
-    """The strings that every network needs beside its weights."""
-    return {"format": FORMAT, "kind": kind, "dimensions": json.dumps(sizes.to_dict())}
-
-
-def read_sizes(metadata: Mapping[str, str], kind: str, sizes: type[SizesT]) -> SizesT:
-    """The sizes of a network of this kind.
+def read_dimensions(metadata: Mapping[str, str], kind: str) -> Any:
+    """What `to_metadata` was given.
 
     Raises:
-        DrumsepError: of another format or kind, or its sizes cannot be read.
+        DrumsepError: of another format or kind, or no dimensions are stated.
     """
     if metadata.get("format") != FORMAT or metadata.get("kind") != kind:
         raise DrumsepError(
@@ -51,10 +49,9 @@ def read_sizes(metadata: Mapping[str, str], kind: str, sizes: type[SizesT]) -> S
             f"got {metadata.get('format')} and {metadata.get('kind')}"
         )
     try:
-        values = dict(json.loads(metadata["dimensions"]))
-    except (KeyError, ValueError, TypeError):
+        return json.loads(metadata["dimensions"])
+    except (KeyError, ValueError):
         raise DrumsepError(f"{kind} weights do not state their dimensions") from None
-    return sizes.from_dict(values)
 
 
 def check_state(

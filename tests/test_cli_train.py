@@ -34,7 +34,14 @@ def command(tmp_path: Path) -> list[str]:
     [
         ("larsnet", ["--start", "{}/small.safetensors"], "--start is for the transcriber"),
         ("idm", ["--start", "{}/small.safetensors"], "--start is for the transcriber"),
+        ("idm", ["--beside", "{}/small.safetensors"], "--beside is for the transcriber"),
         ("transcriber", ["--start", "{}/none.safetensors"], "no file {}/none.safetensors"),
+        ("transcriber", ["--beside", "{}/none.safetensors"], "no file {}/none.safetensors"),
+        (
+            "transcriber",
+            ["--start", "{}/small.safetensors", "--beside", "{}/small.safetensors"],
+            "give one of them",
+        ),
         ("transcriber", ["--published-size"], "--published-size is for idm and larsnet"),
         ("idm", ["--stems", "{}/mine"], "--stems is not for idm"),
         ("larsnet", ["--stems", "{}/none"], "no folder {}/none"),

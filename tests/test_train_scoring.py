@@ -6,6 +6,8 @@ import pytest
 from drumsep.drums import STEMS, Drum
 from drumsep.train import scoring, thresholds
 from drumsep.train.validation import Annotated
+from drumsep.transcriber.ensemble import Ensemble
+from drumsep.transcriber.network import Dimensions, Transcriber
 from drumsep.transcriber.peaks import Peaks
 
 
@@ -38,7 +40,8 @@ def test_thresholds_rise_over_false_peaks(monkeypatch: pytest.MonkeyPatch) -> No
     onsets[Drum.KICK.position, [10, 50]] = 0.7
     onsets[Drum.KICK.position, [30, 70, 90]] = 0.45
     monkeypatch.setattr(thresholds, "transcribed", lambda *_: (onsets, velocities))
-    fitted = thresholds.fit_thresholds(None, {"set": [recording()]}, 100.0)  # type: ignore[arg-type]
+    ensemble = Ensemble([Transcriber(Dimensions(bands=16, channels=1, features=2, blocks=1))])
+    fitted = thresholds.fit_thresholds(ensemble, {"set": [recording()]})
     assert 0.45 < fitted[Drum.KICK.position] <= 0.7
 
 

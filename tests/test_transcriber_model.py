@@ -1,5 +1,7 @@
 """The transcriber on whole recordings: in blocks as in one pass, and at any level."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from drumsep.drums import Drum
 from drumsep.recording import survey
 from drumsep.results import Audio, Options, Transcription, no_progress
 from drumsep.transcriber import model
+from drumsep.transcriber.ensemble import Ensemble
 from drumsep.transcriber.model import NetworkTranscriber
 from drumsep.transcriber.network import Dimensions, Transcriber
 from tests.conftest import drum_loop
@@ -18,11 +21,11 @@ TOY = Dimensions(bands=16, channels=2, features=8, blocks=2)
 @pytest.fixture
 def toy() -> NetworkTranscriber:
     torch.manual_seed(0)
-    network = Transcriber(TOY)
+    ensemble = Ensemble([Transcriber(TOY), Transcriber(replace(TOY, long_n_fft=4096, blocks=3))])
     with torch.no_grad():
-        for parameter in network.parameters():
+        for parameter in ensemble.parameters():
             parameter.mul_(1.5)  # so that the logits spread around the thresholds
-    return NetworkTranscriber(network, torch.device("cpu"))
+    return NetworkTranscriber(ensemble.eval(), torch.device("cpu"))
 
 
 def heard(transcriber: NetworkTranscriber, audio: Audio, options: Options) -> Transcription:

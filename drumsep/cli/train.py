@@ -56,6 +56,12 @@ Start = Annotated[
         help="Stored transcriber weights (.safetensors) to go on from; they may be smaller"
     ),
 ]
+Beside = Annotated[
+    Path | None,
+    typer.Option(
+        help="Stored transcriber (.safetensors) that a new one, which listens differently, joins"
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from last.pt in OUT")]
 
 
@@ -75,6 +81,7 @@ def train(
     seed: Seed = 0,
     licence: Licence = "not stated",
     start: Start = None,
+    beside: Beside = None,
     resume: Resume = False,
 ) -> None:
     """Train a network on sampled kits and MIDI grooves, rendered on the fly, and on recordings.
@@ -110,6 +117,7 @@ def train(
         workers=workers,
         resume=resume,
         start=start,
+        beside=beside,
         licence=licence,
     )
     _check(network, options)
@@ -122,10 +130,13 @@ def _check(network: str, options: "TrainOptions") -> None:
     """Refuse what a network cannot use, and to choose by what was trained on."""
     from drumsep.errors import UsageError
 
-    if options.start and network != "transcriber":
-        raise UsageError(f"--start is for the transcriber; {network} begins anew")
-    if options.start and not options.start.is_file():
-        raise UsageError(f"no file {options.start}")
+    for option, path in (("--start", options.start), ("--beside", options.beside)):
+        if path and network != "transcriber":
+            raise UsageError(f"{option} is for the transcriber, not for {network}")
+        if path and not path.is_file():
+            raise UsageError(f"no file {path}")
+    if options.start and options.beside:
+        raise UsageError("--start goes on with a transcriber, --beside adds one: give one of them")
     if options.stems and network == "idm":
         raise UsageError("--stems is not for idm, which learns the kits that it hears")
     chosen_by = {path.resolve() for path in options.recordings}

@@ -24,7 +24,7 @@ from drumsep.errors import DrumsepError
 from drumsep.idm.encoder import ENTRY_STRIDE, HALVING, HALVING_PADDING, KERNEL, REACH, Encoder
 from drumsep.idm.shaping import Shaping, ShapingSize
 from drumsep.idm.synthesis import Synthesis, SynthesisSize, exp_sigmoid
-from drumsep.stored_networks import Sizes, check_state, read_sizes
+from drumsep.stored_networks import Sizes, check_state, read_dimensions
 
 KIND = "idm"
 
@@ -219,7 +219,7 @@ def shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
 
 def to_metadata(dimensions: Dimensions) -> dict[str, str]:
     """The strings that `from_state` needs beside the weights."""
-    return stored_networks.to_metadata(KIND, dimensions)
+    return stored_networks.to_metadata(KIND, dimensions.to_dict())
 
 
 def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Idm:
@@ -228,7 +228,7 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Idm:
     Raises:
         DrumsepError: of another kind, or the weights do not fit the dimensions.
     """
-    dimensions = read_sizes(metadata, KIND, Dimensions)
+    dimensions = Dimensions.from_dict(read_dimensions(metadata, KIND))
     check_state(state, shapes(dimensions), "IDM weights")
     with torch.device("meta"):
         network = Idm(dimensions)

@@ -22,7 +22,7 @@ from drumsep.larsnet.layers import (
     LastDecoder,
     MaskLayer,
 )
-from drumsep.stored_networks import Sizes, check_state, read_sizes
+from drumsep.stored_networks import Sizes, check_state, read_dimensions
 
 KIND = "larsnet"
 
@@ -161,7 +161,7 @@ def _needed(frames: int) -> list[int]:
 
 def to_metadata(dimensions: Dimensions) -> dict[str, str]:
     """The strings stored beside the weights in their safetensors file."""
-    return stored_networks.to_metadata(KIND, dimensions)
+    return stored_networks.to_metadata(KIND, dimensions.to_dict())
 
 
 def shapes(dimensions: Dimensions) -> dict[str, torch.Size]:
@@ -178,7 +178,7 @@ def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Lars
     Raises:
         DrumsepError: the weights are of another kind or do not fit the dimensions.
     """
-    dimensions = read_sizes(metadata, KIND, Dimensions)
+    dimensions = Dimensions.from_dict(read_dimensions(metadata, KIND))
     check_state(state, shapes(dimensions), "LarsNet weights")
     with torch.device("meta"):  # a random start of 49 M numbers would take longer than the load
         network = LarsNet(dimensions)

@@ -48,6 +48,7 @@ class TrainOptions:
     workers: int = 1  # processes that make clips
     resume: bool = False
     start: Path | None = None  # stored weights (.safetensors) that a transcriber begins with
+    beside: Path | None = None  # stored transcriber (.safetensors) that the new one works beside
     licence: str = "not stated"  # of the weights that are made, for their card
 
 

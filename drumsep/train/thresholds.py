@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from drumsep.drums import DRUMS, STEMS
 from drumsep.train import scoring
 from drumsep.train.validation import Annotated
+from drumsep.transcriber.ensemble import UNFITTED, Ensemble
 from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, candidates, pick, reaching
 
 CANDIDATES = np.arange(0.1, 0.91, 0.05)  # of a threshold
@@ -25,13 +25,18 @@ Probabilities = tuple[NDArray[np.float32], NDArray[np.float32]]
 Sets = Mapping[str, Sequence[Annotated]]
 
 
-def transcribed(network: nn.Module, samples: NDArray[np.float32]) -> Probabilities:
+def transcribed(ensemble: Ensemble, samples: NDArray[np.float32]) -> Probabilities:
     """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
-    device = next(network.parameters()).device
+    device = next(ensemble.parameters()).device
     with torch.no_grad():
-        log_mel = network.log_mel(torch.from_numpy(samples)[None].to(device))  # type: ignore[operator]
-        onsets, velocities = network(log_mel)
-    return onsets[0].sigmoid().cpu().numpy(), velocities[0].cpu().numpy()
+        probabilities, velocities = ensemble(torch.from_numpy(samples)[None].to(device))
+    return probabilities[0].cpu().numpy(), velocities[0].cpu().numpy()
+
+
+def found_in(ensemble: Ensemble, recordings: Sequence[Annotated]) -> list[Peaks]:
+    """The hits of each recording, by the ensemble's own thresholds."""
+    thresholds = ensemble.thresholds.cpu().numpy()
+    return [pick(*transcribed(ensemble, one.samples), thresholds) for one in recordings]
 
 
 def f_measures(
@@ -51,15 +56,16 @@ def stem_times(peaks: Peaks, frame_rate: float) -> list[scoring.Times]:
     return [np.sort(peaks.frames[stems == stem]) / frame_rate for stem in range(len(STEMS))]
 
 
-def fit_thresholds(network: nn.Module, sets: Sets, frame_rate: float) -> NDArray[np.float32]:
-    """Thresholds (9,) by which a network scores best on all sets together, each weighing the same.
+def fit_thresholds(ensemble: Ensemble, sets: Sets) -> NDArray[np.float32]:
+    """Thresholds (9,) by which it scores best on all sets together, each weighing the same.
 
-    One after the other, twice round, from 0.4: half of what counts is the F over all hits, half the
-    mean F of the stems.
+    One after the other, twice round, from `UNFITTED`: half of what counts is the F over all hits,
+    half the mean F of the stems.
     """
+    frame_rate = ensemble.dimensions.frame_rate
     lowest = np.full(len(DRUMS), CANDIDATES[0], np.float32)
     found = {
-        name: [candidates(*transcribed(network, one.samples), lowest) for one in recordings]
+        name: [candidates(*transcribed(ensemble, one.samples), lowest) for one in recordings]
         for name, recordings in sets.items()
     }
 
@@ -72,7 +78,7 @@ def fit_thresholds(network: nn.Module, sets: Sets, frame_rate: float) -> NDArray
             total += (1 - STEM_SHARE) * scores["all"] + STEM_SHARE * stems
         return total
 
-    thresholds = np.full(len(DRUMS), 0.4, np.float32)
+    thresholds = np.full(len(DRUMS), UNFITTED, np.float32)
     for drums in (*TOGETHER, *TOGETHER):
         tried = []
         for candidate in CANDIDATES:
@@ -82,12 +88,9 @@ def fit_thresholds(network: nn.Module, sets: Sets, frame_rate: float) -> NDArray
     return thresholds
 
 
-def table(
-    network: nn.Module, recordings: Sequence[Annotated], frame_rate: float
-) -> dict[str, dict[str, float]]:
+def table(ensemble: Ensemble, recordings: Sequence[Annotated]) -> dict[str, dict[str, float]]:
     """Rows "F 50 ms", "F 20 ms" and "velocity" (correlation), a column for each stem and "all"."""
-    thresholds = network.thresholds.cpu().numpy()  # type: ignore[operator]
-    found = [pick(*transcribed(network, one.samples), thresholds) for one in recordings]
+    frame_rate, found = ensemble.dimensions.frame_rate, found_in(ensemble, recordings)
     return {
         "F 50 ms": dict(f_measures(found, recordings, frame_rate, WINDOW)),
         "F 20 ms": dict(f_measures(found, recordings, frame_rate, STRICT_WINDOW)),

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from drumsep import weights
 from drumsep.drums import DRUMS
+from drumsep.errors import DrumsepError
 from drumsep.sampled_kits import credits, read_kits
 from drumsep.train.data import Clips, Recipe
 from drumsep.train.grooves import read_grooves
@@ -20,16 +21,11 @@ from drumsep.train.losses import onset_loss, velocity_loss
 from drumsep.train.mixing import HEAVY, Mix
 from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
-from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, transcribed
+from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, found_in
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
-from drumsep.transcriber.network import (
-    Dimensions,
-    Transcriber,
-    compressed,
-    from_state,
-    to_metadata,
-)
-from drumsep.transcriber.peaks import LEAN, SIDE, pick
+from drumsep.transcriber.ensemble import Ensemble, from_state, to_metadata
+from drumsep.transcriber.network import SECOND, Dimensions, Transcriber, compressed
+from drumsep.transcriber.peaks import LEAN, SIDE
 
 COMMAND = "drumsep train transcriber"
 LEARNING_RATE, BATCH = 2e-3, 8  # unless asked otherwise
@@ -134,11 +130,11 @@ class TranscriberTrainee:
         return {"loss": onset + VELOCITY_WEIGHT * velocity, "onset": onset, "velocity": velocity}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Onset F at 50 ms of every set with the thresholds at hand; the score is their mean."""
+        """Onset F at 50 ms of every set with unfitted thresholds; the score is their mean."""
+        assert isinstance(network, Transcriber)
         scores: dict[str, float] = {}
         for name, recordings in self.validation.items():
-            thresholds = network.thresholds.cpu().numpy()  # type: ignore[operator]
-            found = [pick(*transcribed(network, one.samples), thresholds) for one in recordings]
+            found = found_in(Ensemble([network]), recordings)
             measured = f_measures(found, recordings, self.dimensions.frame_rate, WINDOW)
             scores |= {f"{name} {stem}": value for stem, value in measured.items()}
         overall = [value for name, value in scores.items() if name.endswith(" all")]
@@ -163,40 +159,54 @@ def train(
     options: TrainOptions,
     report: Report = lambda line: None,
     dimensions: Dimensions | None = None,
-) -> Transcriber:
+) -> Ensemble:
     """Train a transcriber, of the shipped dimensions by default, and store it in `options.out`.
 
     Where `options.start` is given, it begins as that ended, and what is stored is halfway from
-    there to where training ended. Thresholds are fitted to the validation sets; without any they
-    stay as they are.
+    there to where training ended. With `options.beside` the networks stored there and the new one
+    are stored together. Thresholds are fitted to the validation sets; without any they stay as they
+    are.
+
+    Raises:
+        DrumsepError: `options.start` holds more than one network, or one that is larger.
     """
     kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
     recordings = read_stem_recordings(options.stems, needed="onsets")
     clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
-    start = weights.read_card(options.start) if options.start else None
-    begun = _begun(start, dimensions or Dimensions())
+    start, beside = _card(options.start), _card(options.beside)
+    begun = _begun(start, dimensions or (SECOND if beside else Dimensions()))
     trainee = TranscriberTrainee(copy.deepcopy(begun), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)
     if start:
         network = halfway(begun, network)
+    others = from_state(*weights.read(beside)).members if beside else ()
+    ensemble = Ensemble([*others, network]).eval()
     if sets:
-        fitted = fit_thresholds(network, sets, network.dimensions.frame_rate)
-        network.thresholds.copy_(torch.from_numpy(fitted))
+        ensemble.thresholds.copy_(torch.from_numpy(fit_thresholds(ensemble, sets)))
     source = f"trained on Groove MIDI (CC-BY-4.0) rendered with {credits(kits)}"
     source += credit(options.stems, recordings)
-    if start and start.source != source:
-        source += f"; begun with weights {start.source}"
-    metadata = to_metadata(network, options.licence, COMMAND)
-    save(network, options, "transcriber", metadata, source)
-    return network
+    for what, card in (("begun", start), ("together", beside)):
+        if card and card.source != source:
+            source += f"; {what} with weights {card.source}"
+    metadata = to_metadata(ensemble, options.licence, COMMAND)
+    # In half precision the file is half as large; probabilities change by a thousandth.
+    save(copy.deepcopy(ensemble).half(), options, "transcriber", metadata, source)
+    return ensemble
+
+
+def _card(path: Path | None) -> weights.ModelCard | None:
+    return weights.read_card(path) if path else None
 
 
 def _begun(start: weights.ModelCard | None, dimensions: Dimensions) -> Transcriber:
-    """A new network, or stored weights with as much room."""
+    """A new network, or a stored one with as much room."""
     if start is None:
         return Transcriber(dimensions)
-    return grown(from_state(*weights.read(start)), dimensions)
+    stored = from_state(*weights.read(start)).members
+    if len(stored) > 1:
+        raise DrumsepError(f"{start.name} holds {len(stored)} networks: training begins with one")
+    return grown(stored[0], dimensions)
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:

@@ -1,4 +1,4 @@
-"""Transcribe a recording of any length with the network: blocks in, hits out."""
+"""Transcribe a recording of any length with networks: blocks in, hits out."""
 
 from collections.abc import Iterator
 
@@ -10,26 +10,25 @@ from drumsep.drums import DRUMS
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
-from drumsep.transcriber.network import Transcriber as Network
-from drumsep.transcriber.network import fused
+from drumsep.transcriber.ensemble import Ensemble
 
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
 BLOCK = 4000  # frames computed at a time, beside the context they need
 
 
 class NetworkTranscriber:
-    """The network with its weights on a device; a `separator.Transcriber`."""
+    """An ensemble of networks on a device; a `separator.Transcriber`."""
 
     origin = "transcriber"
 
-    def __init__(self, network: Network, device: torch.device):
-        self._network = fused(network).to(device)
+    def __init__(self, ensemble: Ensemble, device: torch.device):
+        self._ensemble = ensemble.fused().to(device)
         self._device = device
 
     @property
     def rate(self) -> int:
         """Sample rate it listens at, in Hz."""
-        return self._network.dimensions.rate
+        return self._ensemble.dimensions.rate
 
     def transcribe(
         self, recording: Recording, options: Options, progress: Progress
@@ -39,12 +38,12 @@ class NetworkTranscriber:
         Those are taken as they are: no doubt is added to them.
         """
         onsets, velocities = self.activations(recording, progress)
-        thresholds, doubt = self._network.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
+        thresholds, doubt = self._ensemble.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
         for drum, threshold in options.thresholds.items():
             thresholds[drum.position] = max(threshold, LOWEST)
             doubt[drum.position] = 0
         found = peaks.pick(onsets, velocities, thresholds, doubt)
-        hits = tuple(_hits(found, self._network.dimensions.frame_rate, recording.duration))
+        hits = tuple(_hits(found, self._ensemble.dimensions.frame_rate, recording.duration))
         return Transcription(hits, recording.duration, self.origin)
 
     def activations(
@@ -53,9 +52,9 @@ class NetworkTranscriber:
         """Onset probabilities and velocities, each (9, frames), of the whole recording.
 
         Equal to those of one pass over it: each block is computed with the frames around it that
-        the network looks at. 72 bytes per frame, 26 MB per hour, are kept.
+        the networks look at. 72 bytes per frame, 26 MB per hour, are kept.
         """
-        hop = self._network.dimensions.hop
+        hop = self._ensemble.dimensions.hop
         total = 1 + recording.frames // hop
         probabilities = np.zeros((len(DRUMS), total), np.float32)
         velocities = np.zeros_like(probabilities)
@@ -63,18 +62,18 @@ class NetworkTranscriber:
             return probabilities, velocities
         for first, margin, samples in self._stretches(recording, total):
             with torch.inference_mode():
-                mel = self._network.log_mel(torch.from_numpy(samples[None]).to(self._device))
-                logits, velocity = self._network(mel)
+                heard = self._ensemble(torch.from_numpy(samples[None]).to(self._device))
+            probability, velocity = (curves[0].cpu().numpy() for curves in heard)
             count = min(BLOCK, total - first)
             here = slice(margin, margin + count)
-            probabilities[:, first : first + count] = logits[0, :, here].sigmoid().cpu().numpy()
-            velocities[:, first : first + count] = velocity[0, :, here].cpu().numpy()
+            probabilities[:, first : first + count] = probability[:, here]
+            velocities[:, first : first + count] = velocity[:, here]
             progress("transcribing", (first + count) / total)
         return probabilities, velocities
 
     def _stretches(self, recording: Recording, total: int) -> Iterator[tuple[int, int, Samples]]:
         """Yield (first frame, frames of context before it, mono samples of block and context)."""
-        hop, context = self._network.dimensions.hop, self._network.context
+        hop, context = self._ensemble.dimensions.hop, self._ensemble.context
         pieces = recording.mono_blocks(BLOCK * hop)
         held = np.zeros(0, np.float32)
         held_from = 0  # frame that the held samples start with

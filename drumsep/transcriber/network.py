@@ -1,4 +1,4 @@
-"""The transcriber: log-mel spectrograms in, onsets and velocities of nine drums out.
+"""A transcriber: log-mel spectrograms in, onsets and velocities of nine drums out.
 
 A pyramid of small two-dimensional convolutions folds frequency, each halving the bands; then
 residual dilated convolutions look about 2.6 s to either side, frame by frame. Nothing pools over
@@ -7,9 +7,7 @@ blocks give what the whole gives.
 """
 
 import copy
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,22 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from drumsep import stored_networks
 from drumsep.drums import DRUMS
 from drumsep.dsp import magnitude
-from drumsep.stored_networks import Sizes, check_state, read_sizes
-
-KIND = "transcriber"
+from drumsep.stored_networks import Sizes
 
 LOUDNESS = 1000.0  # log-mel is log(1 + LOUDNESS * magnitude): linear below -60 dB of full scale
 KERNEL = 3  # frames and bands of every convolution that looks around
 RARE = -4.0  # logit of an onset in a network that has learnt nothing: most frames have none
 RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
+HALVINGS = 4  # of the bands
 
 
 @dataclass(frozen=True)
 class Dimensions(Sizes):
-    """The sizes of a `Transcriber`; the defaults are the shipped network."""
+    """The sizes of a `Transcriber`; the defaults are the first of the shipped networks."""
 
     rate: int = 44100  # Hz
     long_n_fft: int = 2048  # samples, and the long window
@@ -41,7 +37,8 @@ class Dimensions(Sizes):
     bands: int = 128  # mel bands of each window
     lowest: float = 30.0  # Hz
     highest: float = 16000.0  # Hz
-    channels: int = 24  # of the first convolution; the following have 2, 3 and 4 times as many
+    detail: int = 0  # channels of a convolution of all bands; 0: they are halved at once
+    channels: int = 24  # of the first that halves them; the following have 2, 3 and 4 times as many
     features: int = 192  # per frame, after frequency is folded
     blocks: int = 8  # dilated convolutions, dilation doubling from 1
     dropout: float = 0.0  # what it hears is varied enough
@@ -52,18 +49,18 @@ class Dimensions(Sizes):
         return self.rate / self.hop
 
 
-class Transcriber(nn.Module):
-    """Onsets and velocities of nine drums from peak-normalised mono drums at `dimensions.rate`.
+SECOND = Dimensions(  # of the shipped networks: it listens longer, so that toms have a pitch
+    long_n_fft=4096, short_n_fft=1024, detail=8, channels=16, features=128, blocks=7
+)
 
-    `thresholds` (9,) are the onset probabilities from which a peak counts as a hit, in the order
-    of `DRUMS`; they are part of the state.
-    """
+
+class Transcriber(nn.Module):
+    """Onsets and velocities of nine drums from peak-normalised mono drums at `dimensions.rate`."""
 
     long_window: Tensor
     short_window: Tensor
     long_filters: Tensor
     short_filters: Tensor
-    thresholds: Tensor
 
     def __init__(self, dimensions: Dimensions | None = None) -> None:
         super().__init__()
@@ -71,13 +68,14 @@ class Transcriber(nn.Module):
         for name, n_fft in (("long", size.long_n_fft), ("short", size.short_n_fft)):
             self.register_buffer(f"{name}_window", _window(n_fft), persistent=False)
             self.register_buffer(f"{name}_filters", mel_filters(size, n_fft), persistent=False)
-        self.register_buffer("thresholds", torch.full((len(DRUMS),), 0.4))
 
-        widths = [RESOLUTIONS, *(size.channels * times for times in (1, 2, 3, 4))]
+        first = size.detail or RESOLUTIONS
+        widths = [first, *(size.channels * times for times in range(1, HALVINGS + 1))]
         self.pyramid = nn.Sequential(
-            *(_Fold(before, after) for before, after in zip(widths, widths[1:], strict=False))
+            *([_Convolution(RESOLUTIONS, first, stride=1)] if size.detail else []),
+            *(_Convolution(*pair, stride=2) for pair in zip(widths, widths[1:], strict=False)),
         )
-        folded = size.bands // 2 ** len(self.pyramid)
+        folded = size.bands // 2**HALVINGS
         self.enter = nn.Sequential(
             nn.Conv1d(widths[-1] * folded, size.features, 1, bias=False),
             nn.BatchNorm1d(size.features),
@@ -136,12 +134,12 @@ class Transcriber(nn.Module):
         return onsets, velocities.sigmoid()
 
 
-class _Fold(nn.Sequential):
-    """Convolve (B, C, bands, T) into half the bands."""
+class _Convolution(nn.Sequential):
+    """Convolve (B, C, bands, T) into bands / stride."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__(
-            nn.Conv2d(before, after, KERNEL, stride=(2, 1), padding=KERNEL // 2, bias=False),
+            nn.Conv2d(before, after, KERNEL, stride=(stride, 1), padding=KERNEL // 2, bias=False),
             nn.BatchNorm2d(after),
             nn.ReLU(inplace=True),
         )
@@ -207,35 +205,3 @@ def mel_filters(size: Dimensions, n_fft: int) -> Tensor:
 def _window(n_fft: int) -> Tensor:
     """A Hann window (n_fft,), scaled so that a sine of amplitude 1 has a bin of magnitude 1."""
     return torch.hann_window(n_fft) * 4 / n_fft
-
-
-def to_metadata(network: Transcriber, licence: str, created_with: str) -> dict[str, str]:
-    """The strings stored beside the weights in their safetensors file."""
-    thresholds = {
-        drum.value: round(value, 4)
-        for drum, value in zip(DRUMS, network.thresholds.tolist(), strict=True)
-    }
-    return {
-        **stored_networks.to_metadata(KIND, network.dimensions),
-        "thresholds": json.dumps(thresholds),
-        "licence": licence,
-        "created_with": created_with,
-    }
-
-
-def from_state(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Transcriber:
-    """The network that `state` and `metadata` of a safetensors file describe, ready to run.
-
-    Weights may be stored in half precision and become float32. The thresholds are those of the
-    metadata.
-
-    Raises:
-        DrumsepError: of another kind, or the weights do not fit the dimensions.
-    """
-    network = Transcriber(read_sizes(metadata, KIND, Dimensions))
-    expected = {name: value.shape for name, value in network.state_dict().items()}
-    check_state(state, expected, "transcriber weights")
-    network.load_state_dict(state)
-    thresholds = json.loads(metadata["thresholds"])
-    network.thresholds.copy_(torch.tensor([thresholds[drum.value] for drum in DRUMS]))
-    return network.eval()
