@@ -13,6 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from drumsep.drums import DRUMS
@@ -24,6 +25,7 @@ KERNEL = 3  # frames and bands of every convolution that looks around
 RARE = -4.0  # logit of an onset in a network that has learnt nothing: most frames have none
 RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
 HALVINGS = 4  # of the bands
+PIECE = 250  # frames that are transformed at a time
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,20 @@ class Transcriber(nn.Module):
         return torch.stack(both, dim=1)
 
     def _mel(self, samples: Tensor, window: Tensor, filters: Tensor) -> Tensor:
-        """Magnitudes (B, bands, T) of samples (B, N); one is a sine of amplitude one."""
-        bins = torch.stft(
-            samples,
-            len(window),
-            self.dimensions.hop,
-            window=window,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        return filters @ magnitude(bins)
+        """Magnitudes (B, bands, T) of samples (B, N); one is a sine of amplitude one.
+
+        A piece at a time: the spectra of a whole recording would be new memory, twice as slow.
+        """
+        size, hop = len(window), self.dimensions.hop
+        padded = functional.pad(samples, (size // 2, size // 2))
+        frames = 1 + samples.shape[-1] // hop
+        pieces = []
+        for start in range(0, frames, PIECE):
+            stop = min(start + PIECE, frames)
+            piece = padded[:, start * hop : (stop - 1) * hop + size]
+            bins = torch.stft(piece, size, hop, window=window, center=False, return_complex=True)
+            pieces.append(filters @ magnitude(bins))
+        return torch.cat(pieces, dim=-1)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel (B, 2, bands, T) -> onset logits (B, 9, T) and velocities 0..1 (B, 9, T)."""
