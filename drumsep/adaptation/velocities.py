@@ -16,9 +16,9 @@ def with_heard_velocities(transcription: Transcription, adapted: Adapted) -> Tra
     """The same hits with velocities that follow their strengths.
 
     What is heard is how the hits of a drum compare; its mean velocity stays the transcriber's. The
-    more hits, the better they compare. On eval-dev the correlation with the true velocities, within
-    one stem of one recording, rises from 0.70 to 0.84 (kick), 0.80 to 0.93 (snare), 0.71 to 0.75
-    (toms), 0.77 to 0.83 (hi-hat) and 0.31 to 0.38 (cymbals).
+    more hits, the better they compare. On eval-dev, for the hits of one network, the correlation
+    with the true velocities within one stem of one recording rises from 0.70 to 0.84 (kick), 0.80
+    to 0.93 (snare), 0.71 to 0.75 (toms), 0.77 to 0.83 (hi-hat) and 0.31 to 0.38 (cymbals).
     """
     strokes = adapted.strokes
     said = np.array([hit.velocity for hit in transcription.hits])
