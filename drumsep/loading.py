@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,7 @@ def _templates(device: torch.device) -> "Tensor":
 def _template_model(name: str, device: torch.device) -> Model:
     from drumsep.template.model import TemplateModel
 
+    @cache  # a batch asks for it once per file
     def synthesiser() -> Model:
         return _idm(_installed(SYNTHESISER, device))
 

@@ -21,7 +21,7 @@ class TemplateModel:
     """A `separator.Model` made of a transcriber and of templates (9, L, F) on some device.
 
     Templates have no phase, so what cannot be cut out of the recording is left to a model that
-    synthesises: stems without masks, and one-shots. It is loaded when it is needed.
+    synthesises: stems without masks, and one-shots. It is loaded when it is first needed.
     """
 
     templates: Tensor
