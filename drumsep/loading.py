@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 DEFAULT = "drumsep"
 TRANSCRIBER, TEMPLATES, SYNTHESISER = "transcriber", "templates", "idm"
+LISTENING = (TRANSCRIBER, TEMPLATES)  # what finds the hits of models that do not transcribe
 
 OWN_IDM_ALPHA = 2.0  # of its masks: 1 dB better than the published 1 on eval-dev
 
 # Models that are made of bundled weights, beside those that are weights of their own.
 COMPOSED = {
     DEFAULT: (TRANSCRIBER, TEMPLATES, SYNTHESISER),
-    SYNTHESISER: (SYNTHESISER, TRANSCRIBER),
+    SYNTHESISER: (SYNTHESISER, TRANSCRIBER, TEMPLATES),
     "nmfd": (TRANSCRIBER, TEMPLATES),
     "sab-nmf": (TRANSCRIBER, TEMPLATES),
 }
@@ -72,7 +73,7 @@ def hashes(name: str, given: Path | None = None) -> dict[str, str]:
     if given is None:
         cards = [weights.find(part) for part in COMPOSED.get(name, (name,))]
         if cards[0].kind == "larsnet":  # its notes are the transcriber's
-            cards += [card for card in weights.installed() if card.name == TRANSCRIBER]
+            cards += [card for card in weights.installed() if card.name in LISTENING]
         return {card.name: card.sha256 for card in cards}
     if not given.is_file():
         raise DrumsepError(f"{given}: no such file (drumsep models import takes folders)")
@@ -142,15 +143,17 @@ def _larsnet(found: _Weights) -> Model:
 def _bundled_transcriber(device: torch.device) -> Transcriber | None:
     """Our transcriber, for models that do not transcribe; None where its weights are missing."""
     names = {card.name for card in weights.installed()}
-    return _transcriber(device) if TRANSCRIBER in names else None
+    return _transcriber(device) if names.issuperset(LISTENING) else None
 
 
 def _transcriber(device: torch.device) -> Transcriber:
+    from drumsep.second_look import SecondLook
     from drumsep.transcriber.ensemble import from_state
     from drumsep.transcriber.model import NetworkTranscriber
 
     found = _installed(TRANSCRIBER, device)
-    return NetworkTranscriber(from_state(found.state, found.metadata), device)
+    networks = NetworkTranscriber(from_state(found.state, found.metadata), device)
+    return SecondLook(networks, _templates(device))
 
 
 def _templates(device: torch.device) -> "Tensor":

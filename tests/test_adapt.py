@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from drumsep.adaptation import adapt as adapting
-from drumsep.adaptation.adapt import adapt, first_templates
+from drumsep.adaptation import starting
+from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.bands import pooled, spread
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.masker import FitMasker
+from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import (
     FIRST,
     LAGS,
@@ -288,14 +290,15 @@ class TestLongRecordings:
         hits = [Hit(time / 2, Drum.KICK, 1) for time in range(1200)]
         rare = [Hit(431.0, Drum.CRASH, 1), Hit(77.0, Drum.TOM_MID, 1)]
         strokes = Strokes.of(sorted(hits + rare))
-        chosen = adapting._excerpt(strokes, STFT.frames(600 * RATE))
-        assert len(chosen) == adapting.PIECES == len(set(chosen))
-        seconds = adapting.PIECE * FRAME
+        chosen = starting.excerpt(strokes, STFT.frames(600 * RATE))
+        assert len(chosen) == starting.PIECES == len(set(chosen))
+        seconds = starting.PIECE * FRAME
         assert {int(hit.time // seconds) for hit in rare} <= set(chosen)
 
     def test_strengths_outside_the_excerpt_are_found(self, monkeypatch):
-        monkeypatch.setattr(adapting, "PIECE", 60)
-        monkeypatch.setattr(adapting, "PIECES", 2)
+        for module in (adapting, starting):
+            monkeypatch.setattr(module, "PIECE", 60)
+        monkeypatch.setattr(starting, "PIECES", 2)
         beat = np.zeros((1, 4 * RATE), np.float32)
         noise = np.random.default_rng(0).standard_normal(4000) * np.exp(-np.arange(4000) / 700)
         loudness = [1.0, 0.5, 0.25, 1.0, 0.125, 0.5, 0.25, 1.0]

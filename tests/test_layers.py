@@ -21,6 +21,7 @@ LAYERS = (
     {"notes", "kit", "separator", "sampled_kits"},
     {"extraction"},
     {"adaptation", "onsets", "transcriber"},
+    {"second_look"},
     {"nmf", "template", "idm", "larsnet"},
     {"importing", "fetching"},
     {"loading"},

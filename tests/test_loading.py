@@ -62,7 +62,7 @@ def test_the_default_model_is_made_of_the_bundled_weights() -> None:
 
 
 def test_our_idm_renders_what_our_transcriber_hears() -> None:
-    assert set(loading.hashes("idm")) == {"idm", "transcriber"}
+    assert set(loading.hashes("idm")) == {"idm", "transcriber", "templates"}
     loop = drum_loop()
     found = loading.load("idm").separate(loop)
     assert found.transcription == loading.load().transcribe(loop)

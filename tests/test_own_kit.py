@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from drumsep.adaptation.adapt import adapt, first_templates
+from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.own_kit import with_kit
+from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import RATE
 from drumsep.drums import Drum
 from drumsep.masking import masked_stems

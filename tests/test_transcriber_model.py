@@ -83,3 +83,16 @@ def test_a_threshold_that_is_given_is_taken_as_it_is(toy: NetworkTranscriber, dr
     middle = float(np.median([hit.confidence for hit in offered]))
     found = heard(toy, loop, Options(thresholds={drum: middle})).of(drum)
     assert found == tuple(hit for hit in offered if hit.confidence >= middle)
+
+
+def test_a_share_of_what_hits_need_offers_more(toy: NetworkTranscriber) -> None:
+    recording = survey(drum_loop(), toy.rate)
+    given = Options(thresholds={Drum.KICK: 0.9})
+    strict, some, many = (
+        toy.candidates(recording, given, no_progress, share) for share in (1.0, 0.1, 0.01)
+    )
+    assert set(strict.hits) <= set(some.hits) < set(many.hits)
+    assert some.transcription() == many.transcription() == strict.transcription()
+    assert all(hit.confidence >= 0.9 for hit in many.hits if hit.drum is Drum.KICK)
+    offers = zip(some.hits, some.needed, strict=True)
+    assert all(hit.confidence >= 0.1 * (needed - 0.2) for hit, needed in offers)

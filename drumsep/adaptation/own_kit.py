@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.adapt import first_templates
+from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import RATE
 from drumsep.resample import at_rate
 from drumsep.results import Kit, OneShot

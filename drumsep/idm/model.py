@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.adapt import Adapted, adapt, first_templates
+from drumsep.adaptation.adapt import Adapted, adapt
+from drumsep.adaptation.starting import first_templates
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from drumsep.adaptation.adapt import first_templates
+from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import LAST, STFT
 from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError

@@ -1,6 +1,7 @@
 """Transcribe a recording of any length with networks: blocks in, hits out."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,14 +13,28 @@ from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
 from drumsep.transcriber.ensemble import Ensemble
 
+ORIGIN = "transcriber"
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
 BLOCK = 4000  # frames computed at a time, beside the context they need
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may be a hit, in order of time, and from which confidence on each is one."""
+
+    hits: tuple[Hit, ...]
+    needed: NDArray[np.float32]  # (H,)
+    duration: float  # s
+
+    def transcription(self) -> Transcription:
+        """Those that are confident enough."""
+        pairs = zip(self.hits, self.needed, strict=True)
+        hits = tuple(hit for hit, least in pairs if hit.confidence >= least)
+        return Transcription(hits, self.duration, ORIGIN)
+
+
 class NetworkTranscriber:
     """An ensemble of networks on a device; a `separator.Transcriber`."""
-
-    origin = "transcriber"
 
     def __init__(self, ensemble: Ensemble, device: torch.device):
         self._ensemble = ensemble.fused().to(device)
@@ -37,14 +52,30 @@ class NetworkTranscriber:
 
         Those are taken as they are: no doubt is added to them.
         """
+        return self.candidates(recording, options, progress).transcription()
+
+    def candidates(
+        self, recording: Recording, options: Options, progress: Progress, share: float = 1.0
+    ) -> Candidates:
+        """The hits of a recording, and those that reach a `share` of what they need.
+
+        Of drums in `options.thresholds` there are only those that reach them.
+        """
         onsets, velocities = self.activations(recording, progress)
         thresholds, doubt = self._ensemble.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
+        offered = np.maximum(thresholds * share, LOWEST)
         for drum, threshold in options.thresholds.items():
-            thresholds[drum.position] = max(threshold, LOWEST)
+            thresholds[drum.position] = offered[drum.position] = max(threshold, LOWEST)
             doubt[drum.position] = 0
-        found = peaks.pick(onsets, velocities, thresholds, doubt)
-        hits = tuple(_hits(found, self._ensemble.dimensions.frame_rate, recording.duration))
-        return Transcription(hits, recording.duration, self.origin)
+        found = peaks.candidates(onsets, velocities, offered)
+        needed = peaks.needed(found, thresholds, doubt)
+        hits = _hits(found, self._ensemble.dimensions.frame_rate, recording.duration)
+        offers = sorted(zip(hits, needed.tolist(), strict=True))
+        return Candidates(
+            hits=tuple(hit for hit, _ in offers),
+            needed=np.array([least for _, least in offers], np.float32),
+            duration=recording.duration,
+        )
 
     def activations(
         self, recording: Recording, progress: Progress

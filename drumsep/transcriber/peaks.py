@@ -83,18 +83,23 @@ def candidates(onsets: Activations, velocities: Activations, thresholds: Activat
 
 def reaching(peaks: Peaks, thresholds: Activations, doubt: Activations = DOUBT) -> Peaks:
     """The peaks that reach the threshold (9,) of their drum, with its doubt where there is any."""
-    needed = thresholds[peaks.drums]
+    kept = peaks.confidences >= needed(peaks, thresholds, doubt)
+    return Peaks(
+        peaks.frames[kept], peaks.drums[kept], peaks.velocities[kept], peaks.confidences[kept]
+    )
+
+
+def needed(peaks: Peaks, thresholds: Activations, doubt: Activations = DOUBT) -> Activations:
+    """Confidences (H,) from which peaks count: their drum's threshold, and its doubt if any."""
+    least = thresholds[peaks.drums]
     for drum in np.flatnonzero(doubt):
         own = peaks.drums == drum
         frames = peaks.frames[own]
         certain = np.sort(frames[peaks.confidences[own] >= CERTAIN])
         until = np.searchsorted(certain, frames + NEARBY, side="right")
         around = until - np.searchsorted(certain, frames - NEARBY, side="left")
-        needed[own] += np.where(around < CONFIRMING, doubt[drum], 0)
-    kept = peaks.confidences >= needed
-    return Peaks(
-        peaks.frames[kept], peaks.drums[kept], peaks.velocities[kept], peaks.confidences[kept]
-    )
+        least[own] += np.where(around < CONFIRMING, doubt[drum], 0)
+    return least
 
 
 def _local_maxima(onsets: Activations) -> NDArray[np.bool_]:

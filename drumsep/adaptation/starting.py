@@ -1,0 +1,92 @@
+"""Where a fit begins: first templates, strengths of the hits, and the excerpt to learn from.
+
+Templates are learnt from an excerpt that is at most `PIECES` pieces long, whatever the length of
+the recording.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drumsep.adaptation.fitting import Fit, Pull
+from drumsep.adaptation.strokes import FIRST, LAGS, LAST, LAYERS, STFT, Strokes
+from drumsep.results import Hit
+
+PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
+PIECES = 6
+PULL, DOUBT = 0.8, 5.0  # of templates to their start, in hits: when certain, and added when not
+
+# Every template starts with a little sound everywhere, dying away, that updates can make grow.
+SPREAD = 0.05  # of the mean magnitude during the first half second
+DECAY = 50.0  # frames
+SOFTEST = 0.02  # strength of a hit of velocity zero
+
+
+def first_templates(one_shots: Tensor) -> Tensor:
+    """Templates of one-shots (K, time), struck at their first sample, at RATE: (K, L, F)."""
+    lead = int(-FIRST) * STFT.hop + STFT.margin
+    needed = int(LAST - FIRST) * STFT.hop + STFT.n_fft
+    length = min(one_shots.shape[1], needed - lead)
+    padded = one_shots.new_zeros(len(one_shots), needed)
+    padded[:, lead : lead + length] = one_shots[:, :length]
+    magnitudes = STFT.spectrum(padded).abs()
+    return magnitudes[..., torch.from_numpy(LAGS - FIRST).long()].transpose(1, 2)
+
+
+def first_strengths(hits: Sequence[Hit]) -> Tensor:
+    """How strong hits are before the recording is asked, (N,): what is uncertain, the less."""
+    return torch.tensor([(hit.velocity + SOFTEST) * hit.confidence for hit in hits])
+
+
+def first_fit(templates: Tensor, strokes: Strokes, strengths: Tensor, channels: int) -> Fit:
+    """The drums that are hit, equal in all channels, as loud at strength one as their mean hit.
+
+    Args:
+        templates: (9, L, F), in the order of DRUMS.
+        strokes: the hits.
+        strengths: those of the hits, (N,), for each drum on a scale of its own. Hits of strength
+            zero are not heard, and stay so.
+        channels: of the recording.
+    """
+    spread = torch.from_numpy(np.exp(-np.maximum(LAGS, 0) / DECAY)).to(templates)
+    level = templates[:, LAGS < DECAY].mean()
+    softened = templates + SPREAD * level * spread[:, None]
+    struck = torch.tensor([drum.position for drum in strokes.drums], dtype=torch.long)
+    drum = torch.from_numpy(strokes.drum)
+    count = torch.zeros(len(struck)).index_add_(0, drum, (strengths > 0).float())
+    mean = torch.zeros(len(struck)).index_add_(0, drum, strengths) / count
+    mean = mean.nan_to_num(1.0)  # of a drum without a hit that is heard
+    loud = softened[struck] * mean.to(templates)[:, None, None]
+    layers = loud.repeat_interleave(LAYERS, dim=0).repeat(1, 1, channels)
+    return Fit(layers, (strengths / mean[drum]).to(templates))
+
+
+def pull(confidences: NDArray[np.float64], device: torch.device) -> Pull:
+    """Drums whose hits are uncertain learn less: what they hear may be another drum.
+
+    `confidences` (K,) are the means over the hits of each drum.
+    """
+    values = torch.from_numpy(PULL + DOUBT * (1 - confidences)).float()
+    return Pull(templates=values.repeat_interleave(LAYERS)[:, None, None].to(device))
+
+
+def excerpt(strokes: Strokes, frames: int) -> list[int]:
+    """Numbers of the pieces to learn from, at most PIECES: those with most that is new.
+
+    Each piece in turn is the one with most hits, a hit counting the less, the more of its drum
+    are already chosen: so rare drums are heard as well.
+    """
+    pieces = -(-frames // PIECE)
+    hits = np.zeros((pieces, len(strokes.drums)))
+    np.add.at(
+        hits, (np.minimum(strokes.position // PIECE, pieces - 1).astype(int), strokes.drum), 1
+    )
+    chosen: list[int] = []
+    while len(chosen) < min(PIECES, pieces):
+        gain = (hits / (1 + hits[chosen].sum(axis=0))).sum(axis=1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+    return sorted(chosen)

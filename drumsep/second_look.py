@@ -1,0 +1,300 @@
+"""A second look at doubtful hits: does the recording still ask for them once its kit is known?
+
+A network hears a few seconds of drums that it has never heard before. So it takes the attack of a
+floor tom for a kick, or a washy hi-hat for a ride, although the kicks and rides of this very
+recording sound different. The hits that nothing speaks against tell what its drums sound like:
+templates are fitted to them alone, as in `adaptation`, in bands and in mono. Then doubtful hits are
+offered to the fit. One whose sound is explained by the hits around it is given little strength,
+beside what is usual for its drum; one that is needed is given as much.
+
+Two kinds of hits are doubtful. Those that the networks are not sure of (`SURE`), whether they count
+or not: the fit makes them likelier or less likely. And those that fall together with one of another
+stem that they are mistaken for (`BESIDE`): the networks are as sure of them as of others, so only
+the fit decides. In 68 renders of the validation kits 32 of 100 kicks beside a tom were none, and 2
+of 1004 others.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drumsep.adaptation.bands import pooled
+from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
+from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
+from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
+from drumsep.drums import STEMS
+from drumsep.dsp import magnitude
+from drumsep.errors import DrumsepError
+from drumsep.masking import framed_blocks
+from drumsep.recording import Recording
+from drumsep.results import Options, Progress, Transcription
+from drumsep.transcriber.model import Candidates, NetworkTranscriber
+
+OFFERED = 0.4  # of what a hit needs: from there on it is looked at
+NEAR = 0.03  # s within which two hits fall together
+SURE = 0.8  # confidence from which a hit by itself is not doubtful
+
+# The log-odds of an unsure hit rise by SLOPE * log(strength / EVEN); strengths are of the usual.
+SLOPE, EVEN = 0.35, 0.2
+WEAKEST, STRONGEST = 0.02, 2.0  # strengths that are told apart
+
+# What each stem is mistaken for where both are hit, in the order of asking.
+BESIDE: tuple[dict[str, tuple[str, ...]], ...] = (
+    {"kick": ("toms",), "cymbals": ("hihat",)},
+    {"toms": ("kick", "snare")},
+    {"snare": ("toms",)},
+)
+LEAST = 1 / 3  # of the usual strength, under which a hit beside another is none
+
+UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
+STRENGTH_UPDATES = 6  # with templates held, of all
+FREE = Pull(strengths=0.02)
+COMPARED = 2  # hits that tell what is usual, at least
+LOOKAHEAD = 90  # frames, 1 s, beyond a piece
+
+Mask = NDArray[np.bool_]
+
+
+class SecondLook:
+    """A `separator.Transcriber`: what a listener offers, judged by the recording itself."""
+
+    def __init__(self, listener: NetworkTranscriber, templates: Tensor) -> None:
+        """`templates` (9, L, F) are the first, as for `adaptation.adapt`.
+
+        Raises:
+            DrumsepError: the listener works at another rate than the fit.
+        """
+        if listener.rate != RATE:
+            raise DrumsepError(f"hits are looked at again at {RATE} Hz, got {listener.rate} Hz")
+        self._listener = listener
+        self._templates = templates
+
+    @property
+    def rate(self) -> int:
+        """Sample rate it listens at, in Hz."""
+        return self._listener.rate
+
+    @torch.inference_mode()
+    def transcribe(
+        self, recording: Recording, options: Options, progress: Progress
+    ) -> Transcription:
+        """Find the hits of a recording at `rate`; confidences are those after the second look.
+
+        Drums in `options.thresholds` are not looked at again.
+        """
+        found = self._listener.candidates(recording, options, progress, OFFERED)
+        heard = found.transcription()
+        if not heard.hits:
+            return heard
+        frames = STFT.frames(recording.frames)
+        case = _Case.of(found, options, frames)
+        chosen = excerpt(Strokes.of(heard.hits), frames)
+        looks = self._learnt(case, _joined(recording, chosen, case, self._templates.device))
+        if len(chosen) * PIECE < frames and any(looks):
+            for scene in _others(recording, chosen, case, self._templates.device):
+                for question, look in zip(QUESTIONS, looks, strict=True):
+                    if look is not None:
+                        _settle(question, look, case, scene)
+        return case.transcription()
+
+    def _learnt(self, case: "_Case", scene: "_Scene") -> list["_Look | None"]:
+        """What each question has learnt from the excerpt, whose hits are settled on the way."""
+        looks: list[_Look | None] = []
+        for question in QUESTIONS:
+            doubtful = question.doubtful(case)
+            look = _Look.of(case, doubtful, scene, self._templates) if doubtful.any() else None
+            if look is not None:
+                _settle(question, look, case, scene)
+            looks.append(look)
+        return looks
+
+
+def _settle(question: "Question", look: "_Look", case: "_Case", scene: "_Scene") -> None:
+    """Ask the question of the hits that lie in the scene."""
+    doubtful = question.doubtful(case) & scene.inside
+    question.settle(case, doubtful, look.strengths(scene, doubtful))
+
+
+@dataclass(eq=False)
+class _Case:
+    """The candidates of one recording, and what is thought of them so far; arrays are (H,)."""
+
+    found: Candidates
+    strokes: Strokes
+    times: NDArray[np.float64]  # s
+    stems: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+    open: Mask  # whether they may be judged
+    confidences: NDArray[np.float64]
+    refused: Mask
+
+    @classmethod
+    def of(cls, found: Candidates, options: Options, frames: int) -> "_Case":
+        hits = found.hits
+        strokes = Strokes.of(hits)
+        return cls(
+            found=found,
+            strokes=strokes,
+            times=np.array([hit.time for hit in hits]),
+            stems=np.array([hit.drum.stem_index for hit in hits]),
+            pieces=(np.minimum(strokes.position, frames - 1) // PIECE).astype(np.int64),
+            open=np.array([hit.drum not in options.thresholds for hit in hits]),
+            confidences=np.array([hit.confidence for hit in hits]),
+            refused=np.zeros(len(hits), bool),
+        )
+
+    @property
+    def believed(self) -> Mask:
+        """Which candidates count as hits."""
+        kept: Mask = (self.confidences >= self.found.needed) & ~self.refused
+        return kept
+
+    def transcription(self) -> Transcription:
+        """The candidates that are believed, with the confidence that they have now."""
+        rows = zip(self.found.hits, self.confidences.tolist(), self.believed, strict=True)
+        hits = tuple(replace(hit, confidence=now) for hit, now, believed in rows if believed)
+        return replace(self.found.transcription(), hits=hits)
+
+
+class _Beside:
+    """Is a hit needed that falls together with one it is often mistaken for?"""
+
+    def __init__(self, mistaken: dict[str, tuple[str, ...]]) -> None:
+        self._mistaken = {
+            STEMS.index(stem): [STEMS.index(other) for other in others]
+            for stem, others in mistaken.items()
+        }
+
+    def doubtful(self, case: _Case) -> Mask:
+        """Believed hits beside others that are believed."""
+        believed = case.believed
+        together = np.zeros(len(believed), bool)
+        for stem, others in self._mistaken.items():
+            beside = case.times[believed & np.isin(case.stems, others)]
+            together |= (case.stems == stem) & _near(case.times, beside)
+        return together & believed & case.open
+
+    def settle(self, case: _Case, doubtful: Mask, strengths: NDArray[np.float64]) -> None:
+        """Refuse those that are much weaker than usual."""
+        case.refused |= doubtful & (strengths < LEAST)
+
+
+class _Unsure:
+    """Is a hit needed that the networks are not sure of?"""
+
+    def doubtful(self, case: _Case) -> Mask:
+        """Candidates of low confidence."""
+        unsure: Mask = (case.confidences < SURE) & ~case.refused & case.open
+        return unsure
+
+    def settle(self, case: _Case, doubtful: Mask, strengths: NDArray[np.float64]) -> None:
+        """Make those likelier that are as strong as usual, and others less likely."""
+        told = doubtful & np.isfinite(strengths)
+        before = case.confidences[told]
+        weight = SLOPE * np.log(np.clip(strengths[told], WEAKEST, STRONGEST) / EVEN)
+        case.confidences[told] = before / (before + (1 - before) * np.exp(-weight))
+
+
+Question = _Beside | _Unsure
+QUESTIONS: tuple[Question, ...] = (_Unsure(), *(_Beside(mistaken) for mistaken in BESIDE))
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A stretch of a recording, in mono and in bands, and the hits that lie in it."""
+
+    magnitudes: Tensor  # (T, B)
+    hearing: Hearing
+    inside: Mask  # (H,)
+
+
+class _Look:
+    """What the hits that are not doubtful tell of a recording's drums, and how strong all are."""
+
+    def __init__(self, fit: Fit, usual: NDArray[np.float64]) -> None:
+        self._fit = fit
+        self._usual = usual  # (H,), strength of the hits of the same drum; NaN: nobody knows
+
+    @classmethod
+    def of(cls, case: _Case, doubtful: Mask, scene: _Scene, templates: Tensor) -> "_Look":
+        """Learn from a scene."""
+        strokes, offered = case.strokes, case.believed | doubtful
+        firm = offered & ~doubtful
+        strengths = first_strengths(case.found.hits) * torch.from_numpy(firm)
+        start = first_fit(templates, strokes, strengths, channels=1).in_bands()
+        drums = len(strokes.drums)
+        certain = np.bincount(strokes.drum, case.confidences * firm, drums)
+        mean = certain / np.maximum(np.bincount(strokes.drum, offered, drums), 1)
+        problem = Problem(scene.magnitudes, scene.hearing, start, pull(mean, templates.device))
+        fit = problem.scaled().refined(UPDATES)
+        return cls(fit, _usual(fit.strengths.cpu().numpy(), firm & scene.inside, case))
+
+    def strengths(self, scene: _Scene, doubtful: Mask) -> NDArray[np.float64]:
+        """How strong the doubtful hits (H,) of a scene are, relative to what is usual."""
+        now = self._fit.strengths
+        asked = torch.from_numpy(doubtful & np.isfinite(self._usual)).to(now.device)
+        now = torch.where(asked, torch.from_numpy(self._usual).to(now), now)
+        fit = replace(self._fit, strengths=now)
+        problem = Problem(scene.magnitudes, scene.hearing, fit, FREE)
+        for _ in range(STRENGTH_UPDATES):
+            fit = problem.with_strengths(fit)
+        self._fit = replace(
+            fit, strengths=now.where(~torch.from_numpy(scene.inside), fit.strengths)
+        )
+        relative: NDArray[np.float64] = fit.strengths.cpu().numpy() / self._usual
+        return relative
+
+
+def _usual(strengths: NDArray[np.float32], firm: Mask, case: _Case) -> NDArray[np.float64]:
+    """The median strength of each candidate's drum (H,); of its stem where its drum has too few."""
+    usual = np.full(len(firm), np.nan)
+    for groups in (case.stems, case.strokes.drum):
+        for group in np.unique(groups):
+            own = groups == group
+            if (own & firm).sum() >= COMPARED:
+                usual[own] = np.median(strengths[own & firm])
+    return usual
+
+
+def _near(times: NDArray[np.float64], others: NDArray[np.float64]) -> Mask:
+    """Which times (H,) are less than NEAR from one of the others, both ascending."""
+    after = np.searchsorted(others, times - NEAR, side="right")
+    found: Mask = after < np.searchsorted(others, times + NEAR, side="left")
+    return found
+
+
+def _joined(
+    recording: Recording, chosen: Sequence[int], case: _Case, device: torch.device
+) -> _Scene:
+    """Some pieces of a recording, end to end."""
+    heard, placed = [], []
+    for first, magnitudes in _pieces(recording, 0, device):
+        if first // PIECE in chosen:
+            heard.append(pooled(magnitudes))
+            placed.append(place(case.strokes, first, first + len(magnitudes)))
+    hearing = Hearing(Placement.joined(placed), case.strokes, device)
+    return _Scene(torch.cat(heard), hearing, np.isin(case.pieces, chosen))
+
+
+def _others(
+    recording: Recording, chosen: Sequence[int], case: _Case, device: torch.device
+) -> Iterator[_Scene]:
+    """Yield the pieces that are not chosen, with what follows them."""
+    for first, magnitudes in _pieces(recording, LOOKAHEAD, device):
+        if first // PIECE not in chosen:
+            placed = place(case.strokes, first, first + len(magnitudes))
+            hearing = Hearing(placed, case.strokes, device)
+            yield _Scene(pooled(magnitudes), hearing, case.pieces == first // PIECE)
+
+
+def _pieces(
+    recording: Recording, lookahead: int, device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first frame, magnitudes in mono (T, F)) of every piece."""
+    weights = torch.from_numpy(recording.weights).float().to(device)
+    for first, samples in framed_blocks(recording, STFT, PIECE, lookahead, device):
+        yield first, magnitude(STFT.spectrum(weights @ samples)).T

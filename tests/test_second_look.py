@@ -1,0 +1,181 @@
+"""The second look: what it believes of hits that a listener offers, on drums made by formula."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drumsep import second_look
+from drumsep.adaptation import starting
+from drumsep.adaptation.starting import first_templates
+from drumsep.adaptation.strokes import RATE
+from drumsep.drums import DRUMS, Drum
+from drumsep.errors import DrumsepError
+from drumsep.recording import survey
+from drumsep.results import Audio, Hit, Options, no_progress
+from drumsep.second_look import EVEN, SecondLook
+from drumsep.transcriber.model import Candidates
+
+NEEDED = 0.5
+PITCHES = {Drum.KICK: 60.0, Drum.TOM_FLOOR: 95.0, Drum.SNARE: 220.0}  # Hz
+
+
+def stroke(drum, seconds=0.4):
+    """A decaying sine with a click; kick and tom have the same click."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    click = np.sin(2 * np.pi * 3000 * time) * np.exp(-300 * time)
+    return np.sin(2 * np.pi * PITCHES[drum] * time) * np.exp(-12 * time) + 0.3 * click
+
+
+def played(hits, seconds):
+    samples = np.zeros((2, round(seconds * RATE)), np.float32)
+    for hit in hits:
+        first = round(hit.time * RATE)
+        sound = hit.velocity * stroke(hit.drum)[: samples.shape[1] - first]
+        samples[:, first : first + len(sound)] += sound.astype(np.float32)
+    return Audio(samples, RATE)
+
+
+def toy_templates():
+    sounds = [stroke(drum if drum in PITCHES else Drum.SNARE) for drum in DRUMS]
+    return first_templates(torch.from_numpy(np.stack(sounds).astype(np.float32)))
+
+
+@dataclass
+class Listener:
+    """Offers what it is told, and says how often it was asked."""
+
+    hits: tuple[Hit, ...]
+    rate: int = RATE
+    asked: int = 0
+
+    def candidates(self, recording, options, progress, share=1.0):
+        self.asked += 1
+        needed = np.full(len(self.hits), NEEDED, np.float32)
+        return Candidates(tuple(sorted(self.hits)), needed, recording.duration)
+
+
+def heard(audio, hits, **options):
+    listener = Listener(tuple(hits))
+    look = SecondLook(listener, toy_templates())
+    found = look.transcribe(survey(audio, RATE), Options(**options), no_progress)
+    assert listener.asked == 1
+    assert found.origin == "transcriber"
+    return found
+
+
+def bars(count=6):
+    """Kicks and toms in turn, none together."""
+    kicks = [Hit(0.2 + bar, Drum.KICK, 0.8, 0.95) for bar in range(count)]
+    toms = [Hit(0.7 + bar, Drum.TOM_FLOOR, 0.8, 0.95) for bar in range(count)]
+    return kicks, toms
+
+
+def beside(hit, drum, confidence=0.95):
+    return replace(hit, drum=drum, time=hit.time + 0.005, confidence=confidence)
+
+
+def test_a_kick_that_is_only_the_attack_of_a_tom_is_none():
+    kicks, toms = bars()
+    audio = played([*kicks, *toms], seconds=6.5)
+    false = [beside(toms[1], Drum.KICK), beside(toms[4], Drum.KICK)]
+    found = heard(audio, [*kicks, *toms, *false])
+    assert found.of(Drum.KICK) == tuple(kicks)
+    assert found.of(Drum.TOM_FLOOR) == tuple(toms)
+
+
+def test_a_kick_that_sounds_with_a_tom_stays():
+    kicks, toms = bars()
+    together = beside(toms[2], Drum.KICK)
+    audio = played([*kicks, *toms, together], seconds=6.5)
+    assert together in heard(audio, [*kicks, *toms, together]).hits
+
+
+def test_unsure_hits_are_judged_by_their_sound():
+    kicks, toms = bars()
+    missed = Hit(3.45, Drum.KICK, 0.8, 0.4)  # sounds, and is just not believed
+    imagined = Hit(4.45, Drum.KICK, 0.8, 0.55)  # is just believed, and silent
+    audio = played([*kicks, *toms, missed], seconds=6.5)
+    found = heard(audio, [*kicks, *toms, missed, imagined])
+    times = [hit.time for hit in found.of(Drum.KICK)]
+    assert missed.time in times
+    assert imagined.time not in times
+    now = next(hit for hit in found.hits if hit.time == missed.time)
+    assert NEEDED <= now.confidence < 0.95
+    assert len(found.hits) == len(kicks) + len(toms) + 1
+
+
+def test_drums_with_a_threshold_of_the_user_are_not_looked_at_again():
+    kicks, toms = bars()
+    audio = played([*kicks, *toms], seconds=6.5)
+    false = beside(toms[1], Drum.KICK)
+    imagined = Hit(4.45, Drum.KICK, 0.8, 0.55)
+    found = heard(audio, [*kicks, *toms, false, imagined], thresholds={Drum.KICK: NEEDED})
+    assert found.of(Drum.KICK) == tuple(sorted([*kicks, false, imagined]))
+
+
+def test_a_drum_that_nothing_else_tells_of_is_left_alone():
+    _, toms = bars()
+    only = beside(toms[1], Drum.KICK)
+    audio = played(toms, seconds=6.5)
+    assert only in heard(audio, [*toms, only]).hits
+
+
+def test_long_recordings_are_judged_by_an_excerpt(monkeypatch):
+    monkeypatch.setattr(second_look, "PIECE", 172)  # frames, 2 s
+    monkeypatch.setattr(starting, "PIECE", 172)
+    monkeypatch.setattr(starting, "PIECES", 3)
+    kicks, toms = bars(16)
+    audio = played([*kicks, *toms], seconds=16.5)
+    false = [beside(tom, Drum.KICK) for tom in toms[1::5]]
+    imagined = [Hit(3.45 + bar, Drum.KICK, 0.8, 0.55) for bar in (0, 6, 11)]
+    found = heard(audio, [*kicks, *toms, *false, *imagined])
+    assert found.of(Drum.KICK) == tuple(kicks)
+    assert found.of(Drum.TOM_FLOOR) == tuple(toms)
+
+
+@pytest.mark.parametrize("hits", [(), (Hit(0.3, Drum.KICK, 0.8, 0.2),)])
+def test_where_nothing_is_believed_nothing_is_looked_at(hits, monkeypatch):
+    monkeypatch.setattr(second_look, "first_fit", None)  # would fail
+    assert heard(Audio(np.zeros((1, RATE), np.float32), RATE), hits).hits == ()
+
+
+@pytest.mark.parametrize("frames", [1, 600, 3000])
+def test_very_short_recordings_are_looked_at(frames):
+    noise = np.random.default_rng(0).standard_normal((1, frames)).astype(np.float32)
+    hits = [Hit(0.0, Drum.KICK, 0.8, 0.6), Hit(0.0, Drum.TOM_MID, 0.8, 0.9)]
+    offered = {(hit.time, hit.drum) for hit in hits}
+    assert {(hit.time, hit.drum) for hit in heard(Audio(noise, RATE), hits).hits} <= offered
+
+
+def test_a_listener_of_another_rate_is_refused():
+    with pytest.raises(DrumsepError, match="44100 Hz"):
+        SecondLook(Listener((), rate=22050), toy_templates())
+
+
+@given(
+    confidence=st.floats(0.05, 0.75),
+    strength=st.floats(0.01, 3),
+)
+def test_the_odds_rise_with_the_strength(confidence, strength):
+    hits = (Hit(0.1, Drum.KICK, 0.8, confidence),)
+    found = Candidates(hits, np.full(1, NEEDED, np.float32), 1.0)
+    case = second_look._Case.of(found, Options(), frames=87)
+    question = second_look._Unsure()
+    question.settle(case, question.doubtful(case), np.array([strength]))
+    assert np.sign(round(case.confidences[0] - confidence, 9)) in (0, np.sign(strength - EVEN))
+    assert 0 < case.confidences[0] < 1
+
+
+@given(
+    st.lists(st.integers(0, 60), max_size=12),
+    st.lists(st.integers(0, 60), max_size=12),
+)
+def test_near_is_less_than_its_distance(times, others):
+    step = second_look.NEAR / 4.5  # so that no distance is NEAR itself
+    mine, theirs = (np.sort(np.array(values, float)) * step for values in (times, others))
+    expected = [any(abs(a - b) < second_look.NEAR for b in theirs) for a in mine]
+    assert second_look._near(mine, theirs).tolist() == expected
