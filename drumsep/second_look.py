@@ -116,7 +116,8 @@ class SecondLook:
 def _settle(question: "Question", look: "_Look", case: "_Case", scene: "_Scene") -> None:
     """Ask the question of the hits that lie in the scene."""
     doubtful = question.doubtful(case) & scene.inside
-    question.settle(case, doubtful, look.strengths(scene, doubtful))
+    if doubtful.any():
+        question.settle(case, doubtful, look.strengths(scene, doubtful))
 
 
 @dataclass(eq=False)
@@ -240,8 +241,7 @@ class _Look:
         now = torch.where(asked, torch.from_numpy(self._usual).to(now), now)
         fit = replace(self._fit, strengths=now)
         problem = Problem(scene.magnitudes, scene.hearing, fit, FREE)
-        for _ in range(STRENGTH_UPDATES):
-            fit = problem.with_strengths(fit)
+        fit = problem.with_strengths(fit, STRENGTH_UPDATES)
         self._fit = replace(
             fit, strengths=now.where(~torch.from_numpy(scene.inside), fit.strengths)
         )
@@ -272,10 +272,9 @@ def _joined(
 ) -> _Scene:
     """Some pieces of a recording, end to end."""
     heard, placed = [], []
-    for first, magnitudes in _pieces(recording, 0, device):
-        if first // PIECE in chosen:
-            heard.append(pooled(magnitudes))
-            placed.append(place(case.strokes, first, first + len(magnitudes)))
+    for first, magnitudes in _pieces(recording, chosen, 0, device):
+        heard.append(magnitudes)
+        placed.append(place(case.strokes, first, first + len(magnitudes)))
     hearing = Hearing(Placement.joined(placed), case.strokes, device)
     return _Scene(torch.cat(heard), hearing, np.isin(case.pieces, chosen))
 
@@ -283,18 +282,19 @@ def _joined(
 def _others(
     recording: Recording, chosen: Sequence[int], case: _Case, device: torch.device
 ) -> Iterator[_Scene]:
-    """Yield the pieces that are not chosen, with what follows them."""
-    for first, magnitudes in _pieces(recording, LOOKAHEAD, device):
-        if first // PIECE not in chosen:
-            placed = place(case.strokes, first, first + len(magnitudes))
-            hearing = Hearing(placed, case.strokes, device)
-            yield _Scene(pooled(magnitudes), hearing, case.pieces == first // PIECE)
+    """Yield the pieces that are not chosen and hold candidates, with what follows them."""
+    wanted = np.setdiff1d(case.pieces, chosen).tolist()
+    for first, magnitudes in _pieces(recording, wanted, LOOKAHEAD, device):
+        placed = place(case.strokes, first, first + len(magnitudes))
+        hearing = Hearing(placed, case.strokes, device)
+        yield _Scene(magnitudes, hearing, case.pieces == first // PIECE)
 
 
 def _pieces(
-    recording: Recording, lookahead: int, device: torch.device
+    recording: Recording, wanted: Sequence[int], lookahead: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield (first frame, magnitudes in mono (T, F)) of every piece."""
+    """Yield (first frame, magnitudes in mono and in bands (T, B)) of pieces, by number."""
     weights = torch.from_numpy(recording.weights).float().to(device)
     for first, samples in framed_blocks(recording, STFT, PIECE, lookahead, device):
-        yield first, magnitude(STFT.spectrum(weights @ samples)).T
+        if first // PIECE in wanted:
+            yield first, pooled(magnitude(STFT.spectrum(weights @ samples)).T)

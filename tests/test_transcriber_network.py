@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from drumsep.drums import DRUMS, Drum
+from drumsep.transcriber import network
 from drumsep.transcriber.network import SECOND, Dimensions, Transcriber, fused
 from drumsep.transcriber.peaks import CONFIRMING, LEAN, NEARBY, SIDE, candidates, pick
 
@@ -47,10 +48,22 @@ def test_context_is_what_a_frame_depends_on(toy: Transcriber) -> None:
     assert touched.max() - touched.min() > toy.context
 
 
+@pytest.mark.parametrize("length", [1, 7, 100])
+def test_stretches_change_nothing(
+    toy: Transcriber, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    log_mel = toy.log_mel(torch.randn(2, 100 * TOY.hop))
+    with torch.no_grad():
+        whole = toy(log_mel)
+        monkeypatch.setattr(network, "STRETCH", length)
+        for in_stretches, at_once in zip(toy(log_mel), whole, strict=True):
+            torch.testing.assert_close(in_stretches, at_once)
+
+
 @pytest.mark.parametrize("dimensions", [Dimensions(), SECOND])
 def test_every_band_hears_something(dimensions: Dimensions) -> None:
-    network = Transcriber(dimensions)
-    for filters in (network.long_filters, network.short_filters):
+    ears = Transcriber(dimensions)
+    for filters in (ears.long_filters, ears.short_filters):
         torch.testing.assert_close(filters.sum(1), torch.ones(len(filters)))
 
 

@@ -131,9 +131,7 @@ def _strengths(recording: Recording, strokes: Strokes, fit: Fit) -> Tensor:
         hearing = Hearing(placed, strokes, device)
         start = replace(fit, strengths=strengths)
         problem = Problem(pooled(_flat(magnitude(spectrum))), hearing, start, Pull())
-        found = start
-        for _ in range(STRENGTH_UPDATES):
-            found = problem.with_strengths(found)
+        found = problem.with_strengths(start, STRENGTH_UPDATES)
         own = torch.from_numpy(strokes.within(first, first + PIECE)).to(device)
         strengths[own] = found.strengths[own]
     return strengths

@@ -139,15 +139,17 @@ class Problem:
             updated = fit.templates * factors.pow_(relaxation)
         return replace(fit, templates=updated)
 
-    def with_strengths(self, fit: Fit) -> Fit:
-        """Update the strengths once."""
+    def with_strengths(self, fit: Fit, updates: int = 1) -> Fit:
+        """Update the strengths, once or more, with templates held."""
         spectra = fit.templates.flatten(0, 1)
-        ratio = self._ratio(fit, self.hearing.activations(fit.strengths))
-        raised = self.hearing.of_hits(spectra @ ratio.T)
-        told = self.hearing.of_levels(spectra.sum(1))
         pull = self.pull.strengths * self._first_told
-        strengths = fit.strengths * raised + pull * self.start.strengths
-        return replace(fit, strengths=_where_heard(told + pull, strengths, fit.strengths))
+        told = self.hearing.of_levels(spectra.sum(1)) + pull
+        for _ in range(updates):
+            ratio = self._ratio(fit, self.hearing.activations(fit.strengths))
+            raised = self.hearing.of_hits(spectra @ ratio.T)
+            strengths = fit.strengths * raised + pull * self.start.strengths
+            fit = replace(fit, strengths=_where_heard(told, strengths, fit.strengths))
+        return fit
 
     def _ratio(self, fit: Fit, activations: Tensor) -> Tensor:
         """Magnitudes over model, (T, X)."""
