@@ -54,7 +54,7 @@ UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
 STRENGTH_UPDATES = 6  # with templates held, of all
 FREE = Pull(strengths=0.02)
 COMPARED = 2  # hits that tell what is usual, at least
-LOOKAHEAD = 90  # frames, 1 s, beyond a piece
+TAIL = 40  # frames, 0.5 s: what is listened to of a hit, and beyond a piece
 
 Mask = NDArray[np.bool_]
 
@@ -274,7 +274,7 @@ def _joined(
     heard, placed = [], []
     for first, magnitudes in _pieces(recording, chosen, 0, device):
         heard.append(magnitudes)
-        placed.append(place(case.strokes, first, first + len(magnitudes)))
+        placed.append(place(case.strokes, first, first + len(magnitudes), TAIL))
     hearing = Hearing(Placement.joined(placed), case.strokes, device)
     return _Scene(torch.cat(heard), hearing, np.isin(case.pieces, chosen))
 
@@ -284,8 +284,8 @@ def _others(
 ) -> Iterator[_Scene]:
     """Yield the pieces that are not chosen and hold candidates, with what follows them."""
     wanted = np.setdiff1d(case.pieces, chosen).tolist()
-    for first, magnitudes in _pieces(recording, wanted, LOOKAHEAD, device):
-        placed = place(case.strokes, first, first + len(magnitudes))
+    for first, magnitudes in _pieces(recording, wanted, TAIL, device):
+        placed = place(case.strokes, first, first + len(magnitudes), TAIL)
         hearing = Hearing(placed, case.strokes, device)
         yield _Scene(magnitudes, hearing, case.pieces == first // PIECE)
 

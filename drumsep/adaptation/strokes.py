@@ -23,7 +23,6 @@ RATE = 44100  # Hz
 # time, up to four seconds. Two frames before it the window has not reached the hit.
 LAGS = np.array([*range(-2, 9), 12, 18, 27, 40, 60, 90, 135, 202, 303, 344], np.float64)
 FIRST, LAST = float(LAGS[0]), float(LAGS[-1])
-SPAN = int(LAST - FIRST) + 2  # frames that one hit can touch
 
 LAYERS = 2  # templates of a drum: of its soft and of its loud hits
 SOFT, LOUD = 0.2, 0.8  # velocities below and above which only one of them is taken
@@ -56,9 +55,9 @@ class Strokes:
         low, high = np.searchsorted(self.position, (start, stop))
         return np.arange(low, high)
 
-    def heard(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Numbers of the hits that some frame in [start, stop) can hear."""
-        low = np.searchsorted(self.position, start - LAST, side="left")
+    def heard(self, start: int, stop: int, last: float = LAST) -> NDArray[np.int64]:
+        """Numbers of the hits that some frame in [start, stop) can hear, `last` after them."""
+        low = np.searchsorted(self.position, start - last, side="left")
         high = np.searchsorted(self.position, stop - FIRST, side="right")
         return np.arange(low, high)
 
@@ -88,17 +87,18 @@ class Placement:
         )
 
 
-def place(strokes: Strokes, start: int, stop: int) -> Placement:
-    """Find what the frames in [start, stop) hear of which hits."""
-    numbers = strokes.heard(start, stop)
+def place(strokes: Strokes, start: int, stop: int, last: float = LAST) -> Placement:
+    """Find what frames in [start, stop) hear of which hits, at most `last` frames after them."""
+    numbers = strokes.heard(start, stop, last)
     position = strokes.position[numbers, None]
     first = np.ceil(position + FIRST).astype(np.int64) - 1
-    frame = np.clip(first, start, stop) + np.arange(min(SPAN, stop - start))
+    span = int(last - FIRST) + 2  # frames that one hit can touch
+    frame = np.clip(first, start, stop) + np.arange(min(span, stop - start))
     lag = frame - position
     before = np.clip(np.searchsorted(LAGS, lag, side="right") - 1, 0, len(LAGS) - 2)
     share = (lag - LAGS[before]) / (LAGS[before + 1] - LAGS[before])
     level = np.clip(1 + share, 0, 1)  # it rises during the frame before the first lag
-    level = level * ((lag <= LAST) & (frame >= start) & (frame < stop))
+    level = level * ((lag <= last) & (frame >= start) & (frame < stop))
     share = np.clip(share, 0, 1)
     loudness = strokes.loudness[numbers, None]
     row = strokes.drum[numbers, None] * LAYERS * len(LAGS) + before
