@@ -36,7 +36,7 @@ from drumsep.transcriber.model import Candidates, NetworkTranscriber
 
 OFFERED = 0.4  # of what a hit needs: from there on it is looked at
 NEAR = 0.03  # s within which two hits fall together
-SURE = 0.8  # confidence from which a hit by itself is not doubtful
+SURE = 0.7  # confidence from which a hit by itself is not doubtful
 
 # The log-odds of an unsure hit rise by SLOPE * log(strength / EVEN); strengths are of the usual.
 SLOPE, EVEN = 0.35, 0.2
@@ -117,7 +117,7 @@ def _settle(question: "Question", look: "_Look", case: "_Case", scene: "_Scene")
     """Ask the question of the hits that lie in the scene."""
     doubtful = question.doubtful(case) & scene.inside
     if doubtful.any():
-        question.settle(case, doubtful, look.strengths(scene, doubtful))
+        question.settle(case, doubtful, look.strengths(case, doubtful, scene))
 
 
 @dataclass(eq=False)
@@ -234,18 +234,23 @@ class _Look:
         fit = problem.scaled().refined(UPDATES)
         return cls(fit, _usual(fit.strengths.cpu().numpy(), firm & scene.inside, case))
 
-    def strengths(self, scene: _Scene, doubtful: Mask) -> NDArray[np.float64]:
-        """How strong the doubtful hits (H,) of a scene are, relative to what is usual."""
-        now = self._fit.strengths
-        asked = torch.from_numpy(doubtful & np.isfinite(self._usual)).to(now.device)
-        now = torch.where(asked, torch.from_numpy(self._usual).to(now), now)
-        fit = replace(self._fit, strengths=now)
-        problem = Problem(scene.magnitudes, scene.hearing, fit, FREE)
-        fit = problem.with_strengths(fit, STRENGTH_UPDATES)
-        self._fit = replace(
-            fit, strengths=now.where(~torch.from_numpy(scene.inside), fit.strengths)
-        )
-        relative: NDArray[np.float64] = fit.strengths.cpu().numpy() / self._usual
+    def strengths(self, case: _Case, doubtful: Mask, scene: _Scene) -> NDArray[np.float64]:
+        """How strong the doubtful hits (H,) of a scene are, relative to what is usual.
+
+        They begin as usual, and so do hits that were not believed yet when this was learnt. What is
+        found of the scene's hits is kept for the next scene, which may still hear them.
+        """
+        before = self._fit.strengths.cpu().numpy()
+        new = doubtful | (case.believed & (before == 0))
+        begun = np.where(new & np.isfinite(self._usual), self._usual, before)
+        begun = np.where(case.believed | doubtful, begun, 0)
+        start = replace(self._fit, strengths=torch.from_numpy(begun).to(self._fit.strengths))
+        problem = Problem(scene.magnitudes, scene.hearing, start, FREE)
+        fit = problem.with_strengths(start, STRENGTH_UPDATES)
+        found = fit.strengths.cpu().numpy()
+        kept = torch.from_numpy(np.where(scene.inside, found, before)).to(fit.strengths)
+        self._fit = replace(fit, strengths=kept)
+        relative: NDArray[np.float64] = found / self._usual
         return relative
 
 

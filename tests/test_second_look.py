@@ -157,7 +157,7 @@ def test_a_listener_of_another_rate_is_refused():
 
 
 @given(
-    confidence=st.floats(0.05, 0.75),
+    confidence=st.floats(0.05, 0.65),
     strength=st.floats(0.01, 3),
 )
 def test_the_odds_rise_with_the_strength(confidence, strength):
