@@ -29,7 +29,8 @@ def toy() -> NetworkTranscriber:
 
 
 def heard(transcriber: NetworkTranscriber, audio: Audio, options: Options) -> Transcription:
-    return transcriber.transcribe(survey(audio, transcriber.rate), options, no_progress)
+    recording = survey(audio, transcriber.rate)
+    return transcriber.candidates(recording, options, no_progress, share=1.0).transcription()
 
 
 @pytest.mark.parametrize("block", [1, 50, 100, 101])

@@ -1,4 +1,4 @@
-"""Transcribe a recording of any length with networks: blocks in, hits out."""
+"""Listen to a recording of any length with networks: blocks in, candidates for hits out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Candidates:
 
 
 class NetworkTranscriber:
-    """An ensemble of networks on a device; a `separator.Transcriber`."""
+    """An ensemble of networks on a device: what it hears may be hits."""
 
     def __init__(self, ensemble: Ensemble, device: torch.device):
         self._ensemble = ensemble.fused().to(device)
@@ -45,21 +45,13 @@ class NetworkTranscriber:
         """Sample rate it listens at, in Hz."""
         return self._ensemble.dimensions.rate
 
-    def transcribe(
-        self, recording: Recording, options: Options, progress: Progress
-    ) -> Transcription:
-        """Find the hits of a recording at `rate`; `options.thresholds` replace the fitted ones.
-
-        Those are taken as they are: no doubt is added to them.
-        """
-        return self.candidates(recording, options, progress).transcription()
-
     def candidates(
-        self, recording: Recording, options: Options, progress: Progress, share: float = 1.0
+        self, recording: Recording, options: Options, progress: Progress, share: float
     ) -> Candidates:
-        """The hits of a recording, and those that reach a `share` of what they need.
+        """The hits of a recording at `rate`, and what reaches a `share` of what a hit needs.
 
-        Of drums in `options.thresholds` there are only those that reach them.
+        `options.thresholds` replace the fitted ones. They are taken as they are: no doubt is added
+        to them, and of their drums only what reaches them is offered.
         """
         onsets, velocities = self.activations(recording, progress)
         thresholds, doubt = self._ensemble.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
