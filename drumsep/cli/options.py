@@ -31,7 +31,8 @@ Tempo = Annotated[
 Threshold = Annotated[
     list[str] | None,
     typer.Option(
-        help="DRUM=P: report hits of this drum from confidence P in 0..1; repeatable",
+        help="DRUM=P: report hits of this drum from confidence P in 0..1, as the networks hear it, "
+        "without a second look; repeatable",
         metavar="DRUM=P",
     ),
 ]
