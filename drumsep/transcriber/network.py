@@ -26,6 +26,7 @@ RARE = -4.0  # logit of an onset in a network that has learnt nothing: most fram
 RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
 HALVINGS = 4  # of the bands
 PIECE = 250  # frames that are transformed at a time
+GROUP = 32  # bands whose filters are applied together: over half of all filters' bins are zero
 STRETCH = 750  # frames whose frequency is folded at a time
 
 
@@ -68,9 +69,12 @@ class Transcriber(nn.Module):
     def __init__(self, dimensions: Dimensions | None = None) -> None:
         super().__init__()
         self.dimensions = size = dimensions or Dimensions()
+        self._spans: dict[int, list[tuple[int, int]]] = {}  # by length of the window
         for name, n_fft in (("long", size.long_n_fft), ("short", size.short_n_fft)):
+            filters = mel_filters(size, n_fft)
             self.register_buffer(f"{name}_window", _window(n_fft), persistent=False)
-            self.register_buffer(f"{name}_filters", mel_filters(size, n_fft), persistent=False)
+            self.register_buffer(f"{name}_filters", filters, persistent=False)
+            self._spans[n_fft] = _spans(filters)
 
         first = size.detail or RESOLUTIONS
         widths = [first, *(size.channels * times for times in range(1, HALVINGS + 1))]
@@ -128,7 +132,9 @@ class Transcriber(nn.Module):
             stop = min(start + PIECE, frames)
             piece = padded[:, start * hop : (stop - 1) * hop + size]
             bins = torch.stft(piece, size, hop, window=window, center=False, return_complex=True)
-            pieces.append(filters @ magnitude(bins[:, : filters.shape[1]]))
+            heard = magnitude(bins[:, : filters.shape[1]])
+            groups = zip(torch.split(filters, GROUP), self._spans[size], strict=True)
+            pieces.append(torch.cat([own[:, a:b] @ heard[:, a:b] for own, (a, b) in groups], dim=1))
         return torch.cat(pieces, dim=-1)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,6 +268,12 @@ def mel_filters(size: Dimensions, n_fft: int) -> Tensor:
     )
     heard = int(filters.any(dim=0).nonzero().max()) + 1
     return (filters / filters.sum(dim=1, keepdim=True))[:, :heard].float()
+
+
+def _spans(filters: Tensor) -> list[tuple[int, int]]:
+    """The bins that each GROUP of filters (bands, bins) hears, from the first to the last."""
+    heard = [group.any(dim=0).nonzero() for group in torch.split(filters, GROUP)]
+    return [(int(bins[0]), int(bins[-1]) + 1) for bins in heard]
 
 
 def _window(n_fft: int) -> Tensor:
