@@ -143,17 +143,18 @@ def _larsnet(found: _Weights) -> Model:
 def _bundled_transcriber(device: torch.device) -> Transcriber | None:
     """Our transcriber, for models that do not transcribe; None where its weights are missing."""
     names = {card.name for card in weights.installed()}
-    return _transcriber(device) if names.issuperset(LISTENING) else None
+    return _transcriber(_templates(device)) if names.issuperset(LISTENING) else None
 
 
-def _transcriber(device: torch.device) -> Transcriber:
+def _transcriber(templates: "Tensor") -> Transcriber:
+    """Our transcriber on the device of the templates that its second look begins with."""
     from drumsep.second_look import SecondLook
     from drumsep.transcriber.ensemble import from_state
     from drumsep.transcriber.model import NetworkTranscriber
 
-    found = _installed(TRANSCRIBER, device)
-    networks = NetworkTranscriber(from_state(found.state, found.metadata), device)
-    return SecondLook(networks, _templates(device))
+    found = _installed(TRANSCRIBER, templates.device)
+    networks = NetworkTranscriber(from_state(found.state, found.metadata), found.device)
+    return SecondLook(networks, templates)
 
 
 def _templates(device: torch.device) -> "Tensor":
@@ -167,19 +168,22 @@ def _template_model(name: str, device: torch.device) -> Model:
     def synthesiser() -> Model:
         return _idm(_installed(SYNTHESISER, device))
 
-    return TemplateModel(_templates(device), _transcriber(device), synthesiser, name)
+    templates = _templates(device)
+    return TemplateModel(templates, _transcriber(templates), synthesiser, name)
 
 
 def _own_idm(name: str, device: torch.device) -> Model:
     """Our IDM: what it makes of our transcriber's hits."""
     with_own_head = _idm(_installed(name, device))
-    return replace(with_own_head, transcriber=_transcriber(device), alpha=OWN_IDM_ALPHA)
+    transcriber = _transcriber(_templates(device))
+    return replace(with_own_head, transcriber=transcriber, alpha=OWN_IDM_ALPHA)
 
 
 def _baseline(name: str, device: torch.device) -> Model:
     from drumsep.nmf.model import NmfModel
 
-    return NmfModel(name, _templates(device), _transcriber(device))
+    templates = _templates(device)
+    return NmfModel(name, templates, _transcriber(templates))
 
 
 _BUILDERS: Mapping[str, Callable[[_Weights], Model]] = {"idm": _idm, "larsnet": _larsnet}

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
-from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
+from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pieces_of, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
 from drumsep.drums import STEMS
 from drumsep.dsp import magnitude
@@ -35,7 +35,7 @@ from drumsep.errors import DrumsepError
 from drumsep.masking import framed_blocks
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
-from drumsep.transcriber.model import Candidates, NetworkTranscriber
+from drumsep.transcriber.model import ORIGIN, Candidates, NetworkTranscriber
 
 OFFERED = 0.4  # of what a hit needs: from there on it is looked at
 NEAR = 0.03  # s within which two hits fall together
@@ -145,7 +145,7 @@ class _Case:
             strokes=strokes,
             times=np.array([hit.time for hit in hits]),
             stems=np.array([hit.drum.stem_index for hit in hits]),
-            pieces=(np.minimum(strokes.position, frames - 1) // PIECE).astype(np.int64),
+            pieces=pieces_of(strokes, frames),
             open=np.array([hit.drum not in options.thresholds for hit in hits]),
             confidences=np.array([hit.confidence for hit in hits]),
             refused=np.zeros(len(hits), bool),
@@ -161,7 +161,7 @@ class _Case:
         """The candidates that are believed, with the confidence that they have now."""
         rows = zip(self.found.hits, self.confidences.tolist(), self.believed, strict=True)
         hits = tuple(replace(hit, confidence=now) for hit, now, believed in rows if believed)
-        return replace(self.found.transcription(), hits=hits)
+        return Transcription(hits, self.found.duration, ORIGIN)
 
 
 class _Beside:

@@ -73,6 +73,11 @@ def pull(confidences: NDArray[np.float64], device: torch.device) -> Pull:
     return Pull(templates=values.repeat_interleave(LAYERS)[:, None, None].to(device))
 
 
+def pieces_of(strokes: Strokes, frames: int) -> NDArray[np.int64]:
+    """The number of the piece that each hit lies in, (N,), of a recording of so many frames."""
+    return (np.minimum(strokes.position, frames - 1) // PIECE).astype(np.int64)
+
+
 def excerpt(strokes: Strokes, frames: int) -> list[int]:
     """Numbers of the pieces to learn from, at most PIECES: those with most that is new.
 
@@ -81,9 +86,7 @@ def excerpt(strokes: Strokes, frames: int) -> list[int]:
     """
     pieces = -(-frames // PIECE)
     hits = np.zeros((pieces, len(strokes.drums)))
-    np.add.at(
-        hits, (np.minimum(strokes.position // PIECE, pieces - 1).astype(int), strokes.drum), 1
-    )
+    np.add.at(hits, (pieces_of(strokes, frames), strokes.drum), 1)
     chosen: list[int] = []
     while len(chosen) < min(PIECES, pieces):
         gain = (hits / (1 + hits[chosen].sum(axis=0))).sum(axis=1)
