@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import drumsep
 from drumsep.audio import AudioFile
 from drumsep.errors import DrumsepError
 from drumsep.loading import load
+from drumsep.memory import peak_memory
 from drumsep.recording import BLOCK
 from drumsep.results import Samples, Source, StemStream
 from drumsep.separator import with_mixture
@@ -216,23 +216,6 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
-
-
-def peak_memory() -> int | None:
-    """The most memory this process has had resident, in bytes; None where no one tells.
-
-    Linux: VmHWM, since ru_maxrss there starts from the size of the process that started this one.
-    """
-    try:
-        status = Path("/proc/self/status").read_text()
-        return 1024 * int(status.split("VmHWM:")[1].split()[0])
-    except (OSError, IndexError, ValueError):
-        pass
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from drumsep import importing, weights
+from drumsep import importing, memory, weights
 from drumsep.errors import DrumsepError
 from drumsep.hashing import file_sha256
 from drumsep.separator import Model, Separator, Transcriber
@@ -136,6 +136,8 @@ def _larsnet(found: _Weights) -> Model:
     from drumsep.larsnet.model import LarsNetModel
     from drumsep.larsnet.network import from_state
 
+    if found.device.type == "cpu":
+        memory.keep_freed()
     network = from_state(found.state, found.metadata).to(found.device)
     return LarsNetModel(network, found.name, _bundled_transcriber(found.device))
 

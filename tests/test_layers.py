@@ -13,7 +13,7 @@ PACKAGE = Path(drumsep.__file__).parent
 
 # A module may import from its own row (in one package) and from rows above it, never from below.
 LAYERS = (
-    {"errors", "drums", "hashing"},
+    {"errors", "drums", "hashing", "memory"},
     {"results"},
     {"dsp", "resample", "outputs", "wav", "archives", "stored_networks"},
     {"audio", "tempo", "recording", "judgement", "stem_files", "weights", "pickles"},
