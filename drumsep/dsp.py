@@ -21,7 +21,7 @@ class Stft:
     """
 
     n_fft: int  # samples
-    hop: int  # samples; divides n_fft at least four times for a flat overlap of squared windows
+    hop: int  # samples; divides n_fft, four times for a flat overlap of squared windows
 
     @property
     def bins(self) -> int:

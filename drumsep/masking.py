@@ -1,8 +1,9 @@
-"""Mask a recording of any length: spectrum, masks and overlap-add, one block of frames at a time.
+"""Filter a recording of any length: spectrum, stems and overlap-add, one block of frames at a time.
 
 Every model ends here. It brings a `Masker`, which looks at a block of the mixture's spectrum and
-answers with masks; what is kept in memory is one block, whatever the length of the recording. The
-result is that of transforming the whole file at once, up to rounding.
+answers with masks, or a `Filter`, which answers with what each stem takes of it. What is kept in
+memory is one block, whatever the length of the recording. The result is that of transforming the
+whole file at once, up to rounding.
 """
 
 from collections.abc import Iterator
@@ -48,16 +49,62 @@ class Masker(Protocol):
         """
 
 
+class Filter(Protocol):
+    """What stems take of a recording's spectrum, asked for as a `Masker` is asked for masks."""
+
+    @property
+    def stft(self) -> Stft:
+        """The transform whose frames are filtered."""
+
+    @property
+    def block(self) -> int:
+        """Frames wanted at a time."""
+
+    @property
+    def lookahead(self) -> int:
+        """Frames beyond the block that are shown as well, where the recording has them."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the spectra are computed."""
+
+    def stems(self, spectrum: Tensor, start: int) -> Iterator[Tensor | None]:
+        """Yield each stem's complex (C, F, min(T, block)) of a block, or None where it is silent.
+
+        Spectrum and start are those of `Masker.masks`.
+        """
+
+
+class _ByMasks:
+    """The `Filter` that multiplies by the masks of a `Masker`."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self.stft, self.device = masker.stft, masker.device
+        self.block, self.lookahead = masker.block, masker.lookahead
+
+    def stems(self, spectrum: Tensor, start: int) -> Iterator[Tensor | None]:
+        """One after another, so that what is in work is small: twice as fast as all together."""
+        masks = self._masker.masks(spectrum, start)
+        own = spectrum[..., : masks.shape[-1]]
+        for mask in torch.split(masks, 1):
+            yield masked(own, mask)[0] if mask.amax() > 0 else None
+
+
 def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
     """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
-    stft, device = masker.stft, masker.device
+    return filtered_stems(recording, _ByMasks(masker))
+
+
+def filtered_stems(recording: Source, filter: Filter) -> Iterator[Samples]:
+    """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
+    stft, device = filter.stft, filter.device
     tail: tuple[Tensor, Tensor] | None = None  # sound and energy that overlap the next block
     position = -stft.margin
-    for start, spectrum in spectral_blocks(recording, stft, masker.block, masker.lookahead, device):
-        masks = masker.masks(spectrum, start)
-        count = masks.shape[-1]
+    for start, spectrum in spectral_blocks(recording, stft, filter.block, filter.lookahead, device):
+        count = min(spectrum.shape[-1], filter.block)
         last = start + count == stft.frames(recording.frames)
-        summed = _heard(stft, spectrum[..., :count], masks)
+        summed = _heard(stft, filter.stems(spectrum, start), len(spectrum), count, device)
         energy = stft.window_energy(count, device)
         if tail is not None:
             overlap = tail[0].shape[-1]
@@ -72,17 +119,13 @@ def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
             yield piece[..., first:stop].cpu().numpy()
 
 
-def _heard(stft: Stft, spectrum: Tensor, masks: Tensor) -> Tensor:
-    """What the stems take of a block's spectrum (C, F, T), (K, C, n); many are silent in it.
-
-    One after another, so that what is in work is small: twice as fast as all together.
-    """
-    length = stft.n_fft + (masks.shape[-1] - 1) * stft.hop
-    heard = masks.new_zeros(len(masks), len(spectrum), length)
-    for stem, mask in enumerate(torch.split(masks, 1)):
-        if mask.amax() > 0:
-            heard[stem] = stft.overlap_add(masked(spectrum, mask))[0]
-    return heard
+def _heard(
+    stft: Stft, stems: Iterator[Tensor | None], channels: int, frames: int, device: torch.device
+) -> Tensor:
+    """The sound of the stems' spectra, (K, C, n); many are silent in a block."""
+    length = stft.n_fft + (frames - 1) * stft.hop
+    silent = torch.zeros(channels, length, device=device)
+    return torch.stack([silent if one is None else stft.overlap_add(one) for one in stems])
 
 
 def spectral_blocks(

@@ -229,7 +229,7 @@ class _Look:
         strokes, offered = case.strokes, case.believed | doubtful
         firm = offered & ~doubtful
         strengths = first_strengths(case.found.hits) * torch.from_numpy(firm)
-        start = first_fit(templates, strokes, strengths, channels=1).in_bands()
+        start = first_fit(templates, strokes, strengths).in_bands()
         drums = len(strokes.drums)
         certain = np.bincount(strokes.drum, case.confidences * firm, drums)
         mean = certain / np.maximum(np.bincount(strokes.drum, offered, drums), 1)

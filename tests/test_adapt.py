@@ -11,7 +11,6 @@ from drumsep.adaptation import starting
 from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.bands import pooled, spread
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
-from drumsep.adaptation.masker import FitMasker
 from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import (
     FIRST,
@@ -27,7 +26,7 @@ from drumsep.adaptation.strokes import (
 from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
-from drumsep.masking import masked_stems
+from drumsep.masking import filtered_stems
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Options, Transcription, no_progress
 
@@ -62,7 +61,9 @@ def adapted(audio, hits, **options):
 
 def stems_of(audio, hits, **options):
     result, recording = adapted(audio, hits, **options)
-    return np.concatenate(list(masked_stems(recording, result.masker(Options(**options)))), axis=-1)
+    return np.concatenate(
+        list(filtered_stems(recording, result.filter(Options(**options)))), axis=-1
+    )
 
 
 def divergence(values, model):
@@ -271,9 +272,9 @@ class TestAdapt:
 
     def test_blocks_give_what_the_whole_gives(self, loop):
         result, recording = adapted(loop, loop_hits())
-        masker = FitMasker(result.fit, result.strokes, STEMS, 2.0)
+        whole = result.filter(Options())
         made = [
-            np.concatenate(list(masked_stems(recording, replace(masker, block=block))), axis=-1)
+            np.concatenate(list(filtered_stems(recording, replace(whole, block=block))), axis=-1)
             for block in (13, 64, 1000)
         ]
         np.testing.assert_allclose(made[0], made[2], atol=1e-5)

@@ -9,7 +9,7 @@ from drumsep.adaptation.own_kit import with_kit
 from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import RATE
 from drumsep.drums import Drum
-from drumsep.masking import masked_stems
+from drumsep.masking import filtered_stems
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Kit, OneShot, Options, Transcription, no_progress
 
@@ -69,7 +69,7 @@ def test_the_right_kit_separates_what_wrong_templates_do_not(templates: torch.Te
         options = Options(adapt=0)
         hits_given = Transcription(tuple(hits), 1.0)
         fitted = adapt(first, hits_given, mixture, options, no_progress)
-        stems = np.concatenate(list(masked_stems(mixture, fitted.masker(options))), axis=-1)
+        stems = np.concatenate(list(filtered_stems(mixture, fitted.filter(options))), axis=-1)
         return float(np.square(stems[0] - sources[Drum.KICK]).sum())
 
     assert error(with_kit(templates, kit)) < 0.05 * error(templates)

@@ -130,6 +130,27 @@ def test_a_solo_leaves_one_drum() -> None:
         assert len({note.drum for note in played}) == 1
 
 
+def test_a_few_drums_are_left_of_those_that_play() -> None:
+    lead_in = Note(-0.2, Drum.CRASH, 90, "crash")
+    playing = (Drum.KICK, Drum.SNARE, Drum.HIHAT_CLOSED, Drum.RIDE)
+    notes = (lead_in, *(note for note in groove() if note.drum in playing))
+    counts = set()
+    for seed in range(20):
+        left = patterns.few_drums(notes, np.random.default_rng(seed))
+        drums = {note.drum for note in left}
+        assert left == tuple(note for note in notes if note.drum in drums)
+        assert drums <= set(playing)
+        counts.add(len(drums))
+    assert counts == {1, 2, 3}
+    assert patterns.few_drums((lead_in,), np.random.default_rng(0)) == (lead_in,)
+
+
+def test_a_recipe_may_leave_few_drums_to_every_clip(make: Callable[..., Clips]) -> None:
+    clips = make(replace(Recipe(), plain=1.0, few_drums=1.0))
+    for number in range(6):
+        assert len(set(clips[number].rendering.drums.tolist())) <= 3
+
+
 def test_rolls_stay_on_their_drum_and_before_their_stroke() -> None:
     note = (Note(1.0, Drum.SNARE, 100, "snare"),) * 40
     played = patterns.add_strokes(note, np.random.default_rng(0))

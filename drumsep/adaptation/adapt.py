@@ -1,7 +1,8 @@
 """From first templates and hits to a fit of one recording, in bounded memory.
 
-Templates are learnt from an excerpt (`starting.excerpt`), whatever the length of the recording; the
-strengths of hits outside of it are found in a second pass, block by block.
+What the drums sound like is fitted to the energy of all channels, and then where they stand
+(`spatial`). Both are learnt from an excerpt (`starting.excerpt`), whatever the length of the
+recording; the strengths of hits outside of it are found in a second pass, block by block.
 """
 
 from dataclasses import dataclass, replace
@@ -10,22 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.adaptation import spatial
 from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.belief import doubted_stems
+from drumsep.adaptation.filter import FitFilter, Powers
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
-from drumsep.adaptation.masker import FitMasker
+from drumsep.adaptation.spatial import Covariances
 from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
 from drumsep.drums import DRUM_NAMES, STEMS
-from drumsep.dsp import magnitude
 from drumsep.errors import DrumsepError
-from drumsep.masking import Masker, framed_blocks, spectral_blocks
+from drumsep.masking import framed_blocks
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
 
 UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
 ALPHA = 2.0
 STRENGTH_UPDATES = 2  # of the hits outside of the excerpt
+PLACING_FRAMES = 640  # of the excerpt, at least, if it has as many: they tell where drums stand
 LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
 
 
@@ -35,12 +38,14 @@ class Adapted:
 
     fit: Fit
     strokes: Strokes
+    covariances: Covariances  # of the drums that are hit
     doubted: tuple[str, ...] = ()  # stems whose hits the recording does not confirm: kept silent
 
-    def masker(self, options: Options) -> Masker:
-        """A fresh masker for the stems that the options ask for."""
-        stems = STEMS if options.stems == len(STEMS) else DRUM_NAMES
-        return FitMasker(self.fit, self.strokes, stems, options.alpha or ALPHA)
+    def filter(self, options: Options) -> FitFilter:
+        """The filter for the stems that the options ask for."""
+        names = STEMS if options.stems == len(STEMS) else DRUM_NAMES
+        powers = Powers(self.fit, self.strokes, options.alpha or ALPHA)
+        return FitFilter(powers, self.covariances, self.strokes, names)
 
     def warnings(self, transcription: Transcription) -> tuple[str, ...]:
         """What to say of the stems that are kept silent although hits were found on them."""
@@ -64,7 +69,7 @@ def adapt(
 
     The templates tell how loud a hit of velocity one is, beside those of other drums; their level
     as a whole does not matter. `options.adapt` is the number of updates; with none, only that level
-    is fitted.
+    is fitted, and the filter is a mask that channels share.
 
     Raises:
         DrumsepError: the recording is not at RATE.
@@ -73,25 +78,72 @@ def adapt(
         raise DrumsepError(f"adaptation works at {RATE} Hz, got {recording.rate} Hz")
     strokes = Strokes.of(transcription.hits)
     strengths = first_strengths(transcription.hits)
-    start = first_fit(templates, strokes, strengths, recording.channels)
+    start = first_fit(templates, strokes, strengths)
+    anywhere = spatial.of_masks(len(strokes.drums), recording.channels, STFT.bins, start.device)
     if not strokes:
-        return Adapted(start, strokes)
+        return Adapted(start, strokes, anywhere)
     updates = UPDATES if options.adapt is None else options.adapt
-    frames = STFT.frames(recording.frames)
-    chosen = excerpt(strokes, frames)
+    chosen = excerpt(strokes, STFT.frames(recording.frames))
+    heard = _Heard.of(recording, strokes, chosen, start.device)
     confidences = np.array([hit.confidence for hit in transcription.hits])
     of_drums = np.bincount(strokes.drum, confidences) / np.bincount(strokes.drum)
-    pulled = pull(of_drums, templates.device)
-    problem = _problem(recording, strokes, chosen, start, pulled)
+    problem = heard.problem(start, strokes, pull(of_drums, start.device))
     progress("adapting", 0.2)
     fit = problem.scaled().learnt(updates)
-    progress("adapting", 0.7)
-    if len(chosen) * PIECE < frames and updates:
-        fit = replace(fit, strengths=_strengths(recording, strokes, fit))
-    progress("adapting", 1.0)
+    progress("adapting", 0.5)
+    if len(chosen) * PIECE < STFT.frames(recording.frames) and updates:
+        fit = replace(fit, strengths=_strengths(recording, strokes, chosen, fit))
     believed = torch.from_numpy(confidences).to(fit.strengths)
     doubted = doubted_stems(fit.in_bands(), problem, strokes, believed)
-    return Adapted(_without(doubted, fit, strokes), strokes, doubted)
+    fit = _without(doubted, fit, strokes)
+    progress("adapting", 0.7)
+    powers = Powers(fit, strokes, options.alpha or ALPHA)
+    covariances = spatial.learnt(heard.stretches(powers), anywhere) if updates else anywhere
+    progress("adapting", 1.0)
+    return Adapted(fit, strokes, covariances, doubted)
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """Some pieces of a recording: their spectra, and what hears which hit."""
+
+    pieces: tuple[tuple[Tensor, Placement], ...]  # spectrum (C, F, T)
+
+    @classmethod
+    def of(
+        cls, recording: Recording, strokes: Strokes, chosen: list[int], device: torch.device
+    ) -> "_Heard":
+        blocks = framed_blocks(recording, STFT, PIECE, 0, device)
+        pieces = (
+            (first, STFT.spectrum(samples)) for first, samples in blocks if first // PIECE in chosen
+        )
+        return cls(
+            tuple(
+                (spectrum, place(strokes, first, first + spectrum.shape[-1]))
+                for first, spectrum in pieces
+            )
+        )
+
+    def problem(self, start: Fit, strokes: Strokes, pull: Pull) -> Problem:
+        """The pieces end to end, as one problem."""
+        placement = Placement.joined([placement for _, placement in self.pieces])
+        magnitudes = torch.cat([_energies(spectrum) for spectrum, _ in self.pieces])
+        return Problem(magnitudes, Hearing(placement, strokes, start.device), start, pull)
+
+    def stretches(self, powers: Powers) -> list[spatial.Stretch]:
+        """Frames of the pieces, evenly left out, with the powers of the drums."""
+        frames = sum(placement.frames for _, placement in self.pieces)
+        step = max(1, frames // PLACING_FRAMES)
+        return [
+            powers.stretch(spectrum[..., ::step], placement.every(step))
+            for spectrum, placement in self.pieces
+        ]
+
+
+def _energies(spectrum: Tensor) -> Tensor:
+    """Magnitudes (T, F) of a spectrum (C, F, T): the quadratic mean of its channels."""
+    powers = spectrum.real.square().add_(spectrum.imag.square())
+    return powers.mean(dim=0).sqrt_().T
 
 
 def _without(stems: tuple[str, ...], fit: Fit, strokes: Strokes) -> Fit:
@@ -100,37 +152,19 @@ def _without(stems: tuple[str, ...], fit: Fit, strokes: Strokes) -> Fit:
     return replace(fit, strengths=fit.strengths.masked_fill(silent.to(fit.strengths.device), 0.0))
 
 
-def _problem(
-    recording: Recording, strokes: Strokes, chosen: list[int], start: Fit, pull: Pull
-) -> Problem:
-    """The chosen pieces of a recording, end to end, as one problem."""
-    device = start.templates.device
-    spectra = [
-        (first, magnitude(STFT.spectrum(samples)))
-        for first, samples in framed_blocks(recording, STFT, PIECE, 0, device)
-        if first // PIECE in chosen
-    ]
-    placed = [place(strokes, first, first + piece.shape[-1]) for first, piece in spectra]
-    hearing = Hearing(Placement.joined(placed), strokes, device)
-    magnitudes = torch.cat([_flat(piece) for _, piece in spectra])
-    return Problem(magnitudes, hearing, start, pull)
-
-
-def _flat(magnitudes: Tensor) -> Tensor:
-    """(C, F, T) as (T, C * F)."""
-    return magnitudes.permute(2, 0, 1).flatten(1)
-
-
-def _strengths(recording: Recording, strokes: Strokes, fit: Fit) -> Tensor:
-    """Strengths of all hits with templates held, each judged by its piece and what follows."""
+def _strengths(recording: Recording, strokes: Strokes, chosen: list[int], fit: Fit) -> Tensor:
+    """Strengths with templates held; hits beyond the chosen pieces are judged by their piece."""
     device = fit.templates.device
     strengths = fit.strengths.clone()
     fit = fit.in_bands()
-    for first, spectrum in spectral_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
+    for first, samples in framed_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
+        if first // PIECE in chosen:
+            continue
+        spectrum = STFT.spectrum(samples)
         placed = place(strokes, first, first + spectrum.shape[-1])
         hearing = Hearing(placed, strokes, device)
         start = replace(fit, strengths=strengths)
-        problem = Problem(pooled(_flat(magnitude(spectrum))), hearing, start, Pull())
+        problem = Problem(pooled(_energies(spectrum)), hearing, start, Pull())
         found = problem.with_strengths(start, STRENGTH_UPDATES)
         own = torch.from_numpy(strokes.within(first, first + PIECE)).to(device)
         strengths[own] = found.strengths[own]

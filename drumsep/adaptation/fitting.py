@@ -6,7 +6,7 @@ strengths are pulled towards where they start: the mode under Gamma priors inste
 likelihood. Without the pull rare drums take over what rings with them.
 
 Letters: K templates (`strokes.LAYERS` of each drum), L lags, N hits, T frames; the last axis, X, is
-every bin of every channel.
+every bin or every band.
 """
 
 import math
@@ -40,6 +40,11 @@ class Fit:
 
     templates: Tensor  # (K, L, X), magnitudes of a hit of strength one, at LAGS after it
     strengths: Tensor  # (N,)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.templates.device
 
     def in_bands(self) -> "Fit":
         """The same with bands in the place of bins."""

@@ -41,15 +41,14 @@ def first_strengths(hits: Sequence[Hit]) -> Tensor:
     return torch.tensor([(hit.velocity + SOFTEST) * hit.confidence for hit in hits])
 
 
-def first_fit(templates: Tensor, strokes: Strokes, strengths: Tensor, channels: int) -> Fit:
-    """The drums that are hit, equal in all channels, as loud at strength one as their mean hit.
+def first_fit(templates: Tensor, strokes: Strokes, strengths: Tensor) -> Fit:
+    """The drums that are hit, as loud at strength one as their mean hit.
 
     Args:
         templates: (9, L, F), in the order of DRUMS.
         strokes: the hits.
         strengths: those of the hits, (N,), for each drum on a scale of its own. Hits of strength
             zero are not heard, and stay so.
-        channels: of the recording.
     """
     spread = torch.from_numpy(np.exp(-np.maximum(LAGS, 0) / DECAY)).to(templates)
     level = templates[:, LAGS < DECAY].mean()
@@ -60,8 +59,7 @@ def first_fit(templates: Tensor, strokes: Strokes, strengths: Tensor, channels: 
     mean = torch.zeros(len(struck)).index_add_(0, drum, strengths) / count
     mean = mean.nan_to_num(1.0)  # of a drum without a hit that is heard
     loud = softened[struck] * mean.to(templates)[:, None, None]
-    layers = loud.repeat_interleave(LAYERS, dim=0).repeat(1, 1, channels)
-    return Fit(layers, (strengths / mean[drum]).to(templates))
+    return Fit(loud.repeat_interleave(LAYERS, dim=0), (strengths / mean[drum]).to(templates))
 
 
 def pull(confidences: NDArray[np.float64], device: torch.device) -> Pull:

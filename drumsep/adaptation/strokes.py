@@ -72,6 +72,17 @@ class Placement:
     coefficient: NDArray[np.float32]  # (entries,), in (0, 1]
     frames: int  # length of the stretch
 
+    def every(self, step: int) -> "Placement":
+        """What every `step`-th frame hears, from the first on."""
+        kept = self.frame % step == 0
+        return Placement(
+            hit=self.hit[kept],
+            row=self.row[kept],
+            frame=self.frame[kept] // step,
+            coefficient=self.coefficient[kept],
+            frames=-(-self.frames // step),
+        )
+
     @classmethod
     def joined(cls, parts: Sequence["Placement"]) -> "Placement":
         """Stretches laid end to end."""

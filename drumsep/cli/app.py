@@ -50,9 +50,11 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 something failed, 2 usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)  # `kill` cleans up as Ctrl-C does
-    # Threads that wait must sleep: by default they spin, and where other programs want the cores as
-    # well, a minute of sound then takes three times as long. Read when torch is imported.
+    # Threads that wait must soon sleep: by default they spin, and where other programs want the
+    # cores as well, a minute of sound then takes three times as long. To wake them takes longer
+    # than much of what they do: first they spin for some microseconds. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     sys.exit(run(arguments))
 
 

@@ -23,7 +23,7 @@ from drumsep.idm.listening import Heard, listen
 from drumsep.idm.network import Idm
 from drumsep.idm.picking import HitFinder, amplitude_of, find_hits, possible_hits
 from drumsep.idm.sequencing import Sequenced, onset_sample
-from drumsep.masking import framed_blocks, masked_stems
+from drumsep.masking import filtered_stems, framed_blocks, masked_stems
 from drumsep.recording import BLOCK, Recording
 from drumsep.results import (
     Audio,
@@ -114,7 +114,7 @@ class IdmModel:
         if options.adapt:
             offered = Transcription(played, recording.duration, transcription.origin)
             adapted = self._adapted(shots, offered, recording, options, progress)
-            blocks = partial(masked_stems, recording, adapted.masker(options))
+            blocks = partial(filtered_stems, recording, adapted.filter(options))
             warnings += adapted.warnings(transcription)
         drums = [drum for drum in DRUMS if any(hit.drum is drum for hit in audible)]
         return Analysis(

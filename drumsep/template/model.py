@@ -1,4 +1,4 @@
-"""The default model: hits, templates of many kits fitted to the recording, alpha-Wiener masks."""
+"""The default model: hits, templates of many kits fitted to the recording, Wiener filters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from drumsep.adaptation.own_kit import with_kit
 from drumsep.adaptation.strokes import RATE
 from drumsep.adaptation.velocities import with_heard_velocities
 from drumsep.drums import DRUM_NAMES, STEMS
-from drumsep.masking import masked_stems
+from drumsep.masking import filtered_stems
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
 from drumsep.separator import Analysis, Model, Transcriber
@@ -58,7 +58,7 @@ class TemplateModel:
         return Analysis(
             names=STEMS if options.stems == len(STEMS) else DRUM_NAMES,
             transcription=found if believed else with_heard_velocities(found, adapted),
-            stems=lambda: masked_stems(recording, adapted.masker(options)),
+            stems=lambda: filtered_stems(recording, adapted.filter(options)),
             kit=lambda: self._synthesised(
                 found, recording, Options(seed=options.seed), progress
             ).kit(),

@@ -15,7 +15,7 @@ from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.sampled_kits import SampledKit
 from drumsep.train.grooves import Groove
 from drumsep.train.mixing import NONE, PAPER, Mix, Strength, mix
-from drumsep.train.patterns import excerpt, play_differently
+from drumsep.train.patterns import excerpt, few_drums, play_differently
 from drumsep.train.render import Timbre, Voice, render
 from drumsep.train.stem_recordings import StemRecording, any_excerpt
 
@@ -35,6 +35,7 @@ class Recipe:
     seconds: float = 6.0
     channels: int = 1
     together: bool = True  # one stem, the sum of all, as the transcriber needs no more
+    few_drums: float = 0.0  # probability that no more than three drums play
     plain: float = 0.15  # probability that nothing below happens
     electronic: float = 0.12  # probability that the first kit is a drum machine
     kit_swap: float = 0.5  # probability that stems come from different kits
@@ -138,6 +139,8 @@ class Clips:
 
     def _notes(self, recipe: Recipe, rng: np.random.Generator) -> Groove:
         notes = self._excerpt(recipe, rng)
+        if recipe.few_drums and rng.random() < recipe.few_drums:
+            notes = few_drums(notes, rng)
         if rng.random() < recipe.overlay:
             notes = _together((*notes, *self._excerpt(recipe, rng)))
         if rng.random() < recipe.unrelated:

@@ -114,6 +114,15 @@ def solo(notes: Groove, rng: np.random.Generator) -> Groove:
     return tuple(_play(note, played) for note in notes if note.drum is kept)
 
 
+def few_drums(notes: Groove, rng: np.random.Generator) -> Groove:
+    """One to three of the drums that play in the excerpt are left, those in its lead-in aside."""
+    heard = sorted({note.drum.position for note in notes if note.time >= 0})
+    if not heard:
+        return notes
+    kept = rng.choice(heard, min(int(rng.integers(1, 4)), len(heard)), replace=False)
+    return tuple(note for note in notes if note.drum.position in kept)
+
+
 def thin(notes: Groove, rng: np.random.Generator) -> Groove:
     """A random half to nine tenths of the strokes are left out."""
     share = rng.uniform(0.1, 0.5)
