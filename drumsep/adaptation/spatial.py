@@ -2,7 +2,7 @@
 
 A drum comes from one place. So at every frequency its two channels have one ratio and one phase
 between them, hit after hit: a covariance R_d of channels, beside its power v_d in a bin, which is
-what the fit knows. The multichannel Wiener filter (Duong, Vincent and Gribonval 2010, eq. 13) takes
+what the fit knows. The multichannel Wiener filter (Duong, Vincent and Gribonval 2010) takes
 
     y_d = v_d R_d z,   z = (sum_k v_k R_k)^-1 x
 
@@ -16,8 +16,8 @@ More than two channels are taken in pairs. An odd last one is a group of its own
 a covariance: how loud it hears the drum.
 
 Shapes: D drums, T frames, F bins. Complex numbers are two planes, real and imaginary, since sums of
-products are fastest so; covariances of a pair are PLANES: left, right, and between them real and
-imaginary.
+products are fastest so; the covariance of a pair of channels is four: the power of the left, that
+of the right, and real and imaginary what is between them.
 """
 
 from collections.abc import Iterable, Sequence
