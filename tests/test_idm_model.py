@@ -246,7 +246,7 @@ def test_adaptation_is_offered_more_than_the_transcription_has(
 
     def nothing_heard(templates: torch.Tensor, hits: Transcription, *rest: object) -> Adapted:
         offered.append(hits)
-        return Adapted(Fit(templates, torch.zeros(len(hits.hits))), Strokes.of(hits.hits), ())
+        return Adapted(Fit(templates, torch.zeros(len(hits.hits))), Strokes.of(hits.hits), 2.0, ())
 
     monkeypatch.setattr(model, "adapt", nothing_heard)
     usual, adapted = (separator.stream(sound, Options(adapt=updates)) for updates in (0, 2))
