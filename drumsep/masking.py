@@ -17,12 +17,12 @@ from drumsep.dsp import Stft, masked
 from drumsep.results import Samples, Source
 
 
-class Masker(Protocol):
-    """Masks for a recording, asked for once per block, in order of time, from frame 0."""
+class _OfBlocks(Protocol):
+    """Asked once per block of a recording's spectrum, in order of time, from frame 0."""
 
     @property
     def stft(self) -> Stft:
-        """The transform whose frames are masked."""
+        """The transform whose frames are asked for."""
 
     @property
     def block(self) -> int:
@@ -35,6 +35,10 @@ class Masker(Protocol):
     @property
     def device(self) -> torch.device:
         """Where the spectra are computed."""
+
+
+class Masker(_OfBlocks, Protocol):
+    """Masks for a recording."""
 
     def masks(self, spectrum: Tensor, start: int) -> Tensor:
         """Masks of one block.
@@ -49,24 +53,8 @@ class Masker(Protocol):
         """
 
 
-class Filter(Protocol):
-    """What stems take of a recording's spectrum, asked for as a `Masker` is asked for masks."""
-
-    @property
-    def stft(self) -> Stft:
-        """The transform whose frames are filtered."""
-
-    @property
-    def block(self) -> int:
-        """Frames wanted at a time."""
-
-    @property
-    def lookahead(self) -> int:
-        """Frames beyond the block that are shown as well, where the recording has them."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the spectra are computed."""
+class Filter(_OfBlocks, Protocol):
+    """What stems take of a recording's spectrum."""
 
     def stems(self, spectrum: Tensor, start: int) -> Iterator[Tensor | None]:
         """Yield each stem's complex (C, F, min(T, block)) of a block, or None where it is silent.

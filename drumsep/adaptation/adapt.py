@@ -47,7 +47,7 @@ class Adapted:
         """The filter for the stems that the options ask for."""
         names = STEMS if options.stems == len(STEMS) else DRUM_NAMES
         powers = Powers(self.fit, self.strokes, self.alpha)
-        return FitFilter(powers, self.covariances, self.strokes, names)
+        return FitFilter(powers, self.covariances, names)
 
     def warnings(self, transcription: Transcription) -> tuple[str, ...]:
         """What to say of the stems that are kept silent although hits were found on them."""
@@ -157,7 +157,7 @@ def _without(stems: tuple[str, ...], fit: Fit, strokes: Strokes) -> Fit:
 
 def _strengths(recording: Recording, strokes: Strokes, chosen: list[int], fit: Fit) -> Tensor:
     """Strengths with templates held; hits beyond the chosen pieces are judged by their piece."""
-    device = fit.templates.device
+    device = fit.device
     strengths = fit.strengths.clone()
     fit = fit.in_bands()
     for first, samples in framed_blocks(recording, STFT, PIECE, LOOKAHEAD, device):

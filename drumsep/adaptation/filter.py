@@ -1,7 +1,8 @@
 """Stems from a fit: each block of frames is modelled anew from the hits that it hears."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from drumsep.adaptation import spatial
 from drumsep.adaptation.fitting import TINY, Fit, Hearing
 from drumsep.adaptation.spatial import PAIR, Covariances, Stretch
 from drumsep.adaptation.strokes import LAGS, LAYERS, STFT, Placement, Strokes, place
-from drumsep.drums import DRUMS, STEMS, Drum
+from drumsep.drums import STEMS
 from drumsep.dsp import Stft
 
 BLOCK = 128  # frames: more leave the caches of a processor, fewer keep its threads waiting
@@ -27,7 +28,7 @@ class Powers:
         loudest = fit.templates.amax((1, 2)).sum().clamp_min(TINY)
         self._spectra = (fit.templates / loudest).flatten(0, 1)  # (drums * rows, F)
         self._strengths = fit.strengths
-        self._strokes = strokes
+        self.strokes = strokes
         self._alpha = alpha
 
     @property
@@ -38,7 +39,7 @@ class Powers:
     def of(self, placement: Placement) -> tuple[Tensor, Tensor]:
         """Powers (D, T, F) of the drums that sound in a stretch, and their numbers (D,)."""
         rows = LAYERS * len(LAGS)
-        hearing = Hearing(placement, self._strokes, self.device)
+        hearing = Hearing(placement, self.strokes, self.device)
         activations = hearing.activations(self._strengths).view(-1, rows, placement.frames)
         drums = activations.flatten(1).any(dim=1).nonzero().flatten()
         powers = activations.new_empty(len(drums), placement.frames, self._spectra.shape[1])
@@ -59,15 +60,9 @@ class FitFilter:
 
     powers: Powers
     covariances: Covariances
-    strokes: Strokes
     names: tuple[str, ...]  # STEMS or the names of DRUMS
     block: int = BLOCK
     lookahead: int = 0
-    owners: list[int] = field(init=False)  # of each drum that is hit, the number of its stem
-
-    def __post_init__(self) -> None:
-        owners = [self._stem(drum) for drum in self.strokes.drums]
-        object.__setattr__(self, "owners", owners)
 
     @property
     def device(self) -> torch.device:
@@ -89,9 +84,12 @@ class FitFilter:
         """Yield each stem's complex (C, F, T) of a block's spectrum (C, F, T)."""
         stop = start + spectrum.shape[-1]
         step = self._step
-        placement = place(self.strokes, step * start, step * stop).every(step)
+        placement = place(self.powers.strokes, step * start, step * stop).every(step)
         stretch = self.powers.stretch(spectrum, placement)
-        owners = torch.tensor([self.owners[drum] for drum in stretch.drums.tolist()])
+        if not len(stretch.drums):
+            yield from (None for _ in self.names)
+            return
+        owners = self._owners[stretch.drums.cpu()]
         parts = [
             _Part.of(stretch, covariances, heard, owners)
             for covariances, heard in zip(self.covariances, stretch.heard, strict=True)
@@ -104,8 +102,12 @@ class FitFilter:
             else:
                 yield None
 
-    def _stem(self, drum: Drum) -> int:
-        return drum.stem_index if self.names == STEMS else DRUMS.index(drum)
+    @cached_property
+    def _owners(self) -> Tensor:
+        """Of each drum that is hit, the number of its stem."""
+        drums = self.powers.strokes.drums
+        five = self.names == STEMS
+        return torch.tensor([drum.stem_index if five else drum.position for drum in drums])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +125,6 @@ class _Part:
             mine = owners == stem
             drums = stretch.drums[mine]
             own[stem] = spatial.summed(stretch.powers[mine], covariances[drums], heard[0, 0])
-        if not own:
-            return cls({}, heard, heard)
         first, *others = own.values()
         total = sum(others, start=first)
         white = spatial.whitened(total, heard)

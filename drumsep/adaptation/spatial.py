@@ -63,16 +63,25 @@ def of_masks(drums: int, channels: int, bins: int, device: torch.device) -> Cova
 
 def learnt(stretches: Sequence[Stretch], start: Covariances) -> Covariances:
     """Covariances of the drums after UPDATES; what is not heard keeps its start."""
-    covariances = start
+    power = torch.zeros_like(start[0][:, :1])  # sum_t v_d
+    for one in stretches:
+        power[one.drums, 0] += one.powers.sum(dim=1)
+    return tuple(
+        _learnt([(one.heard[group], one.powers, one.drums) for one in stretches], power, first)
+        for group, first in enumerate(start)
+    )
+
+
+def _learnt(
+    stretches: Sequence[tuple[Tensor, Tensor, Tensor]], power: Tensor, start: Tensor
+) -> Tensor:
+    """Covariances (D, planes, F) of one group of channels; `power` is (D, 1, F)."""
+    weight = _smoothed(power).clamp_min(EPS)
+    covariances = _less_coherent(start)
     for _ in range(UPDATES):
-        covariances = tuple(
-            _updated(
-                [(one.heard[group], one.powers, one.drums) for one in stretches],
-                _less_coherent(covariance),
-            )
-            for group, covariance in enumerate(covariances)
-        )
-    return tuple(_less_coherent(covariance) for covariance in covariances)
+        fitted = _smoothed(_sandwiched(covariances, _told(stretches, covariances))) / weight
+        covariances = _less_coherent(torch.where(power > EPS, fitted, covariances))
+    return covariances
 
 
 def summed(powers: Iterable[Tensor], covariances: Tensor, like: Tensor) -> Tensor:
@@ -128,18 +137,14 @@ def turned(planes: Tensor) -> Tensor:
     return by_i
 
 
-def _updated(stretches: Sequence[tuple[Tensor, Tensor, Tensor]], before: Tensor) -> Tensor:
-    """One update of the covariances (D, planes, F) of one group of channels."""
-    told = torch.zeros_like(before)  # sum_t v_d^2 z z^H
-    power = before.new_zeros(len(before), 1, before.shape[-1])
+def _told(stretches: Sequence[tuple[Tensor, Tensor, Tensor]], covariances: Tensor) -> Tensor:
+    """sum_t v_d^2 z z^H of one group of channels, by covariances (D, planes, F)."""
+    told = torch.zeros_like(covariances)
     for heard, powers, drums in stretches:
-        white = whitened(summed(powers, before[drums], heard[0, 0]), heard)
-        outer = _outer(white)
+        outer = _outer(whitened(summed(powers, covariances[drums], heard[0, 0]), heard))
         for number, own in zip(drums.tolist(), powers, strict=True):
             told[number] += (own.square() * outer).sum(dim=1)
-            power[number] += own.sum(dim=0)
-    fitted = _smoothed(_sandwiched(before, told)) / _smoothed(power).clamp_min(EPS)
-    return torch.where(power > EPS, fitted, before)
+    return told
 
 
 def _outer(white: Tensor) -> Tensor:
