@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from drumsep.adaptation.adapt import Adapted
-from drumsep.adaptation.fitting import Fit
-from drumsep.adaptation.strokes import Strokes
+from drumsep.adaptation.multichannel import MultichannelModel
+from drumsep.adaptation.spatial import of_masks
+from drumsep.adaptation.starting import first_fit
+from drumsep.adaptation.strokes import STFT, Strokes
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.idm import listening, model
@@ -246,7 +248,10 @@ def test_adaptation_is_offered_more_than_the_transcription_has(
 
     def nothing_heard(templates: torch.Tensor, hits: Transcription, *rest: object) -> Adapted:
         offered.append(hits)
-        return Adapted(Fit(templates, torch.zeros(len(hits.hits))), Strokes.of(hits.hits), 2.0, ())
+        strokes = Strokes.of(hits.hits)
+        still = first_fit(templates, strokes, torch.zeros(len(strokes)))
+        masks = of_masks(len(strokes.drums), sound.channels, STFT.bins, still.device)
+        return Adapted(MultichannelModel.of(still, strokes, masks, 2.0), strokes)
 
     monkeypatch.setattr(model, "adapt", nothing_heard)
     usual, adapted = (separator.stream(sound, Options(adapt=updates)) for updates in (0, 2))

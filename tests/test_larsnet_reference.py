@@ -210,7 +210,9 @@ def test_every_layer(network: LarsNet, goldens: dict[str, np.ndarray]) -> None:
             halvings = int(name[3]) if name.startswith("enc") else 6 - int(name[3])
             channels, bins, frames = max(1, len(output) // 8), 64 >> halvings, 32 >> halvings
             output = output[::channels, :: max(1, bins), :: max(1, frames)][:, :32, :16]
-        np.testing.assert_allclose(output, goldens[f"mid_{name}"], 1e-5, 1e-4, err_msg=name)
+        expected = goldens[f"mid_{name}"]
+        rounding = 3e-6 * np.abs(expected).max()  # of sums in another order
+        np.testing.assert_allclose(output, expected, 1e-5, rounding, err_msg=name)
 
 
 def test_masks(network: LarsNet, goldens: dict[str, np.ndarray], demo: np.ndarray) -> None:

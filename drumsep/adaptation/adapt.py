@@ -1,8 +1,9 @@
 """From first templates and hits to a fit of one recording, in bounded memory.
 
-What the drums sound like is fitted to the energy of all channels, and then where they stand
-(`spatial`). Both are learnt from an excerpt (`starting.excerpt`), whatever the length of the
-recording; the strengths of hits outside of it are found in a second pass, block by block.
+What the drums sound like is fitted to the energy of all channels, and from there on together with
+where they stand (`multichannel`). Both are learnt from an excerpt (`starting.excerpt`), whatever
+the length of the recording; the strengths of hits outside of it are found in a second pass, block
+by block.
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +15,9 @@ from torch import Tensor
 from drumsep.adaptation import spatial
 from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.belief import doubted_stems
-from drumsep.adaptation.filter import FitFilter, Powers
+from drumsep.adaptation.filter import FitFilter
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
-from drumsep.adaptation.spatial import Covariances
+from drumsep.adaptation.multichannel import MultichannelModel, Stretch
 from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
 from drumsep.drums import DRUM_NAMES, STEMS
@@ -25,29 +26,26 @@ from drumsep.masking import framed_blocks
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
 
-UPDATES = 8  # fewer leave the kit half learnt, twenty and more over-fit
+UPDATES = 6  # fewer leave the kit half learnt, twenty and more over-fit
 # Exponent of powers: of 1.5, 1.7 and 2 these separate best, on eval-dev and on 48 other renders.
 ALPHA, ALPHA_IN_MONO = 1.7, 2.0
 STRENGTH_UPDATES = 2  # of the hits outside of the excerpt
-PLACING_FRAMES = 640  # of the excerpt, at least, if it has as many: they tell where drums stand
+JOINT_FRAMES = 640  # of the excerpt, at least, if it has as many: for what is learnt together
 LOOKAHEAD = 90  # frames, 1 s: what a hit's strength is judged by, beyond its piece
 
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """A recording's hits with the templates and strengths that explain it."""
+    """A recording's hits with the model that explains it."""
 
-    fit: Fit
+    model: MultichannelModel
     strokes: Strokes
-    alpha: float  # exponent of powers
-    covariances: Covariances  # of the drums that are hit
     doubted: tuple[str, ...] = ()  # stems whose hits the recording does not confirm: kept silent
 
     def filter(self, options: Options) -> FitFilter:
         """The filter for the stems that the options ask for."""
         names = STEMS if options.stems == len(STEMS) else DRUM_NAMES
-        powers = Powers(self.fit, self.strokes, self.alpha)
-        return FitFilter(powers, self.covariances, names)
+        return FitFilter(self.model, self.strokes, names)
 
     def warnings(self, transcription: Transcription) -> tuple[str, ...]:
         """What to say of the stems that are kept silent although hits were found on them."""
@@ -84,7 +82,7 @@ def adapt(
     alpha = options.alpha or (ALPHA if recording.channels > 1 else ALPHA_IN_MONO)
     anywhere = spatial.of_masks(len(strokes.drums), recording.channels, STFT.bins, start.device)
     if not strokes:
-        return Adapted(start, strokes, alpha, anywhere)
+        return Adapted(MultichannelModel.of(start, strokes, anywhere, alpha), strokes)
     updates = UPDATES if options.adapt is None else options.adapt
     chosen = excerpt(strokes, STFT.frames(recording.frames))
     heard = _Heard.of(recording, strokes, chosen, start.device)
@@ -100,10 +98,11 @@ def adapt(
     doubted = doubted_stems(fit.in_bands(), problem, strokes, believed)
     fit = _without(doubted, fit, strokes)
     progress("adapting", 0.7)
-    powers = Powers(fit, strokes, alpha)
-    covariances = spatial.learnt(heard.stretches(powers), anywhere) if updates else anywhere
+    model = MultichannelModel.of(fit, strokes, anywhere, alpha)
+    if updates:
+        model = model.learnt(heard.stretches(strokes, model.level))
     progress("adapting", 1.0)
-    return Adapted(fit, strokes, alpha, covariances, doubted)
+    return Adapted(model, strokes, doubted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +132,15 @@ class _Heard:
         magnitudes = torch.cat([_energies(spectrum) for spectrum, _ in self.pieces])
         return Problem(magnitudes, Hearing(placement, strokes, start.device), start, pull)
 
-    def stretches(self, powers: Powers) -> list[spatial.Stretch]:
-        """Frames of the pieces, evenly left out, with the powers of the drums."""
+    def stretches(self, strokes: Strokes, level: Tensor) -> list[Stretch]:
+        """Frames of the pieces, evenly left out, in units of a level."""
         frames = sum(placement.frames for _, placement in self.pieces)
-        step = max(1, frames // PLACING_FRAMES)
+        step = max(1, frames // JOINT_FRAMES)
         return [
-            powers.stretch(spectrum[..., ::step], placement.every(step))
+            Stretch(
+                spatial.in_groups(spectrum[..., ::step] / level),
+                Hearing(placement.every(step), strokes, level.device),
+            )
             for spectrum, placement in self.pieces
         ]
 

@@ -23,7 +23,7 @@ def with_heard_velocities(transcription: Transcription, adapted: Adapted) -> Tra
     """
     strokes = adapted.strokes
     said = np.array([hit.velocity for hit in transcription.hits])
-    loudness = adapted.fit.strengths.cpu().numpy() ** EXPONENT
+    loudness = adapted.model.strengths.cpu().numpy() ** EXPONENT
     velocities = said.copy()
     for number in range(len(strokes.drums)):
         own = strokes.drum == number
