@@ -136,6 +136,14 @@ def test_a_drum_that_always_sounds_with_another_does_not_vanish() -> None:
     assert spatial.power(covariances).min() > 0
 
 
+def test_twice_the_same_channel_is_learnt_as_mono() -> None:
+    strokes = strokes_of(KICKS, SNARES)
+    fit = true_fit(strokes)
+    heard = played(fit, strokes, channels=1).sum(dim=0)
+    alone, twice = (learnt(channels, fit, strokes) for channels in (heard, heard.expand(2, -1, -1)))
+    torch.testing.assert_close(twice.strengths, alone.strengths, rtol=0.15, atol=0)
+
+
 def test_silence_is_finite() -> None:
     strokes = strokes_of(KICKS, SNARES)
     model = learnt(torch.zeros(2, BINS, FRAMES, dtype=torch.complex64), true_fit(strokes), strokes)
