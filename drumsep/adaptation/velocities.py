@@ -17,9 +17,9 @@ def with_heard_velocities(transcription: Transcription, adapted: Adapted) -> Tra
 
     What is heard is how the hits of a drum compare; its mean velocity stays the transcriber's. The
     more hits, the better they compare. On eval-dev the correlation with the true velocities within
-    one stem of one recording rises from 0.69 to 0.87 (kick), 0.83 to 0.94 (snare), 0.76 to 0.87
-    (hi-hat) and 0.55 to 0.79 (cymbals), and stays at 0.71 (toms). There less DOUBT is a little
-    better for kick and snare; on 44 other renders of the same kits more is, for most stems.
+    one stem of one recording rises from 0.72 to 0.89 (kick), 0.82 to 0.95 (snare), 0.71 to 0.75
+    (toms), 0.77 to 0.87 (hi-hat) and 0.54 to 0.75 (cymbals). Less DOUBT is a little better for kick
+    and snare there; on 44 other renders of the same kits more is, for most stems.
     """
     strokes = adapted.strokes
     said = np.array([hit.velocity for hit in transcription.hits])
