@@ -8,8 +8,8 @@ from torch import Tensor
 
 from drumsep.adaptation import spatial
 from drumsep.adaptation.fitting import Fit, Hearing
-from drumsep.adaptation.multichannel import ROWS, MultichannelModel, Stretch
-from drumsep.adaptation.strokes import LAGS, LAYERS, Strokes, place
+from drumsep.adaptation.multichannel import MultichannelModel, Stretch
+from drumsep.adaptation.strokes import LAGS, LAYERS, ROWS, Strokes, place
 from drumsep.drums import Drum
 from drumsep.results import Hit
 

@@ -40,7 +40,7 @@ def filtered(spectrum: Tensor, values: Tensor, groups: spatial.Covariances) -> T
     found = []
     for heard, group in zip(spatial.in_groups(spectrum), groups, strict=True):
         inverse = spatial.inverse(spatial.summed(values, group, heard[0, 0]))
-        white = spatial.times(inverse, heard, spatial.turned(heard))
+        white = spatial.whitened(inverse, heard)
         turned = spatial.turned(white)
         drums = (spatial.summed([v], g[None], v) for v, g in zip(values, group, strict=True))
         planes = (spatial.times(own, white, turned) for own in drums)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from drumsep.adaptation.fitting import Fit, Problem
-from drumsep.adaptation.strokes import LAGS, LAYERS, Strokes
+from drumsep.adaptation.strokes import LAGS, LAYERS, ROWS, Strokes
 from drumsep.drums import STEMS
 
 ENOUGH = 1.0
@@ -38,14 +38,14 @@ def doubted_stems(
 
 def _shares(fit: Fit, problem: Problem, strokes: Strokes) -> Tensor:
     """The share of its stem around each hit's attack, (N,); zero where no frame hears the hit."""
-    drums, rows = len(strokes.drums), LAYERS * len(LAGS)
+    drums = len(strokes.drums)
     activations = problem.hearing.activations(fit.strengths)
     spectra = fit.templates.flatten(0, 1)
     model = (activations.T @ spectra).clamp_min(torch.finfo(torch.float32).tiny)
-    shares = torch.zeros(drums, rows, len(model), device=model.device)
+    shares = torch.zeros(drums, ROWS, len(model), device=model.device)
     stems = torch.tensor([drum.stem_index for drum in strokes.drums])
     for stem in torch.unique(stems):
-        own = (stems == stem).repeat_interleave(rows)
+        own = (stems == stem).repeat_interleave(ROWS)
         part = activations[own].T @ spectra[own]
         explained = part.sum(1).clamp_min(1e-20)
         shares[stems == stem] = (part.square() / model).sum(1) / explained

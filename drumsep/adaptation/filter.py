@@ -57,10 +57,9 @@ class FitFilter:
         if not len(sounding.drums):
             yield from (None for _ in self.names)
             return
-        powers = self.model.powers(sounding.magnitudes)
         owners = self._owners[sounding.drums.cpu()]
         parts = [
-            _Part.of(powers, covariances[sounding.drums], heard, owners)
+            _Part.of(sounding.powers, covariances[sounding.drums], heard, owners)
             for covariances, heard in zip(
                 self.model.covariances, spatial.in_groups(spectrum), strict=True
             )
@@ -97,7 +96,7 @@ class _Part:
             own[stem] = spatial.summed(powers[mine], covariances[mine], heard[0, 0])
         first, *others = own.values()
         inverse = spatial.inverse(sum(others, start=first))
-        white = spatial.times(inverse, heard, spatial.turned(heard))
+        white = spatial.whitened(inverse, heard)
         return cls(own, white, spatial.turned(white))
 
     def of_stem(self, stem: int) -> Tensor:

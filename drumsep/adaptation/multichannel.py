@@ -16,12 +16,12 @@ by a power of asked / given. With w = 1 that is the gradient of the likelihood (
 which every bin counts the same, however soft; w = tr(S)^LOUDNESS lets what is loud count more.
 Both at once overshoot, as both take up what is missing.
 
-Letters: D drums, R rows of a drum's templates (`strokes.LAYERS` times `strokes.LAGS`), N hits, T
-frames, F bins.
+Letters: D drums, R rows of a drum's templates (`strokes.ROWS`), N hits, T frames, F bins.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,9 +29,7 @@ from torch import Tensor
 from drumsep.adaptation import spatial
 from drumsep.adaptation.fitting import TINY, Fit, Hearing
 from drumsep.adaptation.spatial import Covariances
-from drumsep.adaptation.strokes import LAGS, LAYERS, Strokes
-
-ROWS = LAYERS * len(LAGS)
+from drumsep.adaptation.strokes import LAYERS, ROWS, Strokes
 
 ROUNDS = 3  # of learning where drums stand and how loud they are
 PLACINGS = 2  # updates of covariances in a round
@@ -57,6 +55,12 @@ class Sounding:
     drums: Tensor  # their numbers (D',)
     activations: Tensor  # (D', R, T), of the rows of their templates
     magnitudes: Tensor  # (D', T, F)
+    alpha: float  # exponent of magnitudes
+
+    @cached_property
+    def powers(self) -> Tensor:
+        """Magnitudes to the exponent, (D', T, F)."""
+        return self.magnitudes.pow(self.alpha)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,38 +99,41 @@ class MultichannelModel:
         magnitudes = activations.new_empty(len(drums), frames, bins)
         for own, drum in zip(magnitudes, drums.tolist(), strict=True):
             torch.matmul(activations[drum].T, self.templates[drum], out=own)
-        return Sounding(drums, activations[drums], magnitudes)
-
-    def powers(self, magnitudes: Tensor) -> Tensor:
-        """Magnitudes to the exponent, in place."""
-        return magnitudes.square_() if self.alpha == 2 else magnitudes.pow_(self.alpha)
+        return Sounding(drums, activations[drums], magnitudes, self.alpha)
 
     def learnt(self, stretches: Sequence[Stretch]) -> "MultichannelModel":
         """Learn all from some stretches of the recording."""
-        model = replace(self, covariances=tuple(map(spatial.less_coherent, self.covariances)))
+        model = self
         for _ in range(ROUNDS):
-            model = model.placed(stretches, PLACINGS).louder(stretches)
-        return model.placed(stretches)
+            soundings = model._soundings(stretches)
+            model = model._placed(stretches, soundings, PLACINGS)._louder(stretches, soundings)
+        return model._placed(stretches, model._soundings(stretches))
 
-    def placed(self, stretches: Sequence[Stretch], updates: int = 1) -> "MultichannelModel":
+    def _soundings(self, stretches: Sequence[Stretch]) -> list[Sounding]:
+        """The drums of each stretch; they stay the same when covariances change."""
+        return [self.sounding(stretch.hearing) for stretch in stretches]
+
+    def _placed(
+        self, stretches: Sequence[Stretch], soundings: Sequence[Sounding], updates: int = 1
+    ) -> "MultichannelModel":
         """Update the covariances; drums that are not heard keep theirs."""
-        sounding = [self.sounding(stretch.hearing) for stretch in stretches]
-        powers = [self.powers(one.magnitudes) for one in sounding]
         total = torch.zeros_like(self.covariances[0][:, :1])  # sum_t v_d
-        for one, own in zip(sounding, powers, strict=True):
-            total[one.drums, 0] += own.sum(dim=1)
+        for sounding in soundings:
+            total[sounding.drums, 0] += sounding.powers.sum(dim=1)
         groups = []
         for group, start in enumerate(self.covariances):
             covariances = start
             for _ in range(updates):
                 told = torch.zeros_like(start)
-                for stretch, one, own in zip(stretches, sounding, powers, strict=True):
-                    _tell(told, stretch.heard[group], one.drums, own, covariances)
+                for stretch, sounding in zip(stretches, soundings, strict=True):
+                    _tell(told, stretch.heard[group], sounding, covariances)
                 covariances = _fitted(covariances, told, total)
             groups.append(covariances)
         return replace(self, covariances=tuple(groups))
 
-    def louder(self, stretches: Sequence[Stretch]) -> "MultichannelModel":
+    def _louder(
+        self, stretches: Sequence[Stretch], soundings: Sequence[Sounding]
+    ) -> "MultichannelModel":
         """Update templates and strengths once; what is not heard stays.
 
         The mean strength of the hits of a drum that are heard stays as well, and its templates take
@@ -134,8 +141,7 @@ class MultichannelModel:
         """
         asked, given = (_Loudness.nothing(self) for _ in range(2))
         hits = torch.zeros_like(self.templates[..., :1])
-        for stretch in stretches:
-            sounding = self.sounding(stretch.hearing)
+        for stretch, sounding in zip(stretches, soundings, strict=True):
             hits[sounding.drums] += sounding.activations.sum(dim=-1, keepdim=True)
             for loudness, gradients in zip(
                 (asked, given), self._gradients(stretch, sounding), strict=True
@@ -160,20 +166,20 @@ class MultichannelModel:
 
     def _gradients(self, stretch: Stretch, sounding: Sounding) -> tuple[Tensor, Tensor]:
         """What is asked and what is given of each drum that sounds: g tr(...), (D', T, F)."""
-        powers = sounding.magnitudes.pow(self.alpha)
+        powers = sounding.powers
         asked, given = torch.zeros_like(powers), torch.zeros_like(powers)
         for covariances, heard in zip(self.covariances, stretch.heard, strict=True):
             own = covariances[sounding.drums]
             total = spatial.summed(powers, own, heard[0, 0])
             inverse = spatial.inverse(total)
-            outer = spatial.outer(spatial.times(inverse, heard, spatial.turned(heard)))
+            outer = spatial.outer(spatial.whitened(inverse, heard))
             loud = total[: len(heard)].sum(dim=0).pow_(LOUDNESS)
             outer.mul_(loud)
             inverse.mul_(loud)
             for number, covariance in enumerate(own):
                 asked[number] += spatial.trace(covariance, outer)
                 given[number] += spatial.trace(covariance, inverse)
-        steepness = powers.div_(sounding.magnitudes.clamp_min(TINY))
+        steepness = powers / sounding.magnitudes.clamp_min(TINY)
         return asked.mul_(steepness), given.mul_(steepness)
 
 
@@ -202,11 +208,11 @@ class _Loudness:
         self.strengths.add_(hearing.of_hits(of_rows))
 
 
-def _tell(told: Tensor, heard: Tensor, drums: Tensor, powers: Tensor, covariances: Tensor) -> None:
+def _tell(told: Tensor, heard: Tensor, sounding: Sounding, covariances: Tensor) -> None:
     """Add sum_t v_d^2 z z^H of a stretch to `told` (D, planes, F), of one group of channels."""
-    total = spatial.summed(powers, covariances[drums], heard[0, 0])
-    outer = spatial.outer(spatial.times(spatial.inverse(total), heard, spatial.turned(heard)))
-    for drum, own in zip(drums.tolist(), powers, strict=True):
+    total = spatial.summed(sounding.powers, covariances[sounding.drums], heard[0, 0])
+    outer = spatial.outer(spatial.whitened(spatial.inverse(total), heard))
+    for drum, own in zip(sounding.drums.tolist(), sounding.powers, strict=True):
         told[drum] += (own.square() * outer).sum(dim=1)
 
 

@@ -93,6 +93,11 @@ def times(matrix: Tensor, vector: Tensor, vector_turned: Tensor) -> Tensor:
     return product
 
 
+def whitened(inverse: Tensor, heard: Tensor) -> Tensor:
+    """z = S^-1 x of one group: matrices (planes, T, F), vectors (channels, 2, T, F)."""
+    return times(inverse, heard, turned(heard))
+
+
 def turned(planes: Tensor) -> Tensor:
     """Planes (channels, 2, T, F) of complex numbers, times i."""
     by_i = planes.flip(1)

@@ -25,6 +25,7 @@ LAGS = np.array([*range(-2, 9), 12, 18, 27, 40, 60, 90, 135, 202, 303, 344], np.
 FIRST, LAST = float(LAGS[0]), float(LAGS[-1])
 
 LAYERS = 2  # templates of a drum: of its soft and of its loud hits
+ROWS = LAYERS * len(LAGS)  # spectra of a drum
 SOFT, LOUD = 0.2, 0.8  # velocities below and above which only one of them is taken
 
 
@@ -112,7 +113,7 @@ def place(strokes: Strokes, start: int, stop: int, last: float = LAST) -> Placem
     level = level * ((lag <= last) & (frame >= start) & (frame < stop))
     share = np.clip(share, 0, 1)
     loudness = strokes.loudness[numbers, None]
-    row = strokes.drum[numbers, None] * LAYERS * len(LAGS) + before
+    row = strokes.drum[numbers, None] * ROWS + before
     parts = [
         (row + layer * len(LAGS) + later, level * of_layer * of_lag)
         for layer, of_layer in enumerate((1 - loudness, loudness))
