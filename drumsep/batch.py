@@ -1,8 +1,8 @@
 """Many files with one model: in this process, or spread over several that each load it once.
 
 One bad file never stops the rest; even a crash of the decoder costs only the files that were being
-worked on; a file that the GPU has no memory for is done on the CPU. An interruption leaves whole
-files only: unfinished folders are removed.
+worked on; what the GPU has no memory for is done in smaller pieces, and then on the CPU. An
+interruption leaves whole files only: unfinished folders are removed.
 """
 
 import multiprocessing
@@ -41,6 +41,9 @@ class Task(Protocol):
 
     def open(self, device: str | None = None) -> Separator:
         """Load the model; a device given here replaces the one that was chosen."""
+
+    def with_batch(self, batch: int) -> "Task":
+        """The same work with so many blocks at once (`Options.batch`)."""
 
     def finished(self, track: Track) -> dict[str, Any] | None:
         """The report of an earlier run whose results can stand, else None."""
@@ -96,13 +99,17 @@ def _run_here(
 class _Worker:
     """A task and its model; where a GPU has too little memory, also a second one on the CPU.
 
-    No smaller work is tried on the GPU: a model takes a block of fixed length at a time.
+    Before that fewer blocks are tried at once; the number that was too much for one file is too
+    much for the next.
     """
 
     def __init__(self, task: Task) -> None:
         import torch
 
+        from drumsep.devices import GPU_BATCH
+
         self.task = task
+        self._smaller = [1 << power for power in range(GPU_BATCH.bit_length() - 1)]
         self._separator: Separator | None = None
         with suppress(torch.OutOfMemoryError):
             self._separator = task.open()
@@ -128,10 +135,13 @@ class _Worker:
     def _run(self, track: Track, progress: Progress) -> dict[str, Any]:
         import torch
 
-        if self._separator is not None:
+        while self._separator is not None:
             with suppress(torch.OutOfMemoryError):
                 return self.task.run(self._separator, track, progress)
-        # The error is gone by now, and with it what it held in the GPU's memory.
+            # The error is gone by now, and with it what it held in the GPU's memory.
+            if not self._smaller:
+                break
+            self.task = self.task.with_batch(self._smaller.pop())
         return self.task.run(self._on_cpu, track, progress)
 
 

@@ -19,6 +19,7 @@ import torch
 
 import drumsep
 from drumsep.audio import AudioFile
+from drumsep.devices import device_of
 from drumsep.errors import DrumsepError
 from drumsep.loading import load
 from drumsep.memory import peak_memory
@@ -185,7 +186,7 @@ def measure(job: Job) -> Measurement:
     after = peak_memory()
     return Measurement(
         model=job.model,
-        device=_device(job.device),
+        device=str(device_of(job.device)),
         threads=torch.get_num_threads(),
         sound_s=source.frames / source.rate,
         load_s=loaded - started,
@@ -210,12 +211,6 @@ def _write(stream: StemStream, source: Source) -> float:
             files.write(stems, mixture)
             spent += time.perf_counter() - before
     return spent
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
 
 
 def environment() -> dict[str, Any]:

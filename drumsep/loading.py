@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from drumsep import importing, memory, weights
+from drumsep.devices import device_of
 from drumsep.errors import DrumsepError
 from drumsep.hashing import file_sha256
 from drumsep.separator import Model, Separator, Transcriber
@@ -56,7 +57,7 @@ def load(name: str = DEFAULT, *, weights: Path | None = None, device: str = "aut
     Raises:
         DrumsepError: unknown name, damaged or hostile weights, or no such device.
     """
-    place = _device(device)
+    place = device_of(device)
     if weights is not None:
         return Separator(_own(_from_file(weights, place)))
     if name in COMPOSED:
@@ -88,20 +89,6 @@ def installed_models() -> tuple[str, ...]:
         if card.kind in _BUILDERS and card.name not in COMPOSED
     ]
     return (DEFAULT, *own, *(name for name in COMPOSED if name != DEFAULT))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise DrumsepError(f"unknown device {name!r}: auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DrumsepError(f"device {name} is not there: {torch.cuda.device_count()} CUDA devices")
-    if device.type not in ("cpu", "cuda"):
-        raise DrumsepError(f"device {name!r} is not supported: auto, cpu, cuda or cuda:N")
-    return device
 
 
 def _installed(name: str, device: torch.device) -> _Weights:

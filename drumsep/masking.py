@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.devices import ahead, fetched, sent
 from drumsep.dsp import Stft, masked
 from drumsep.results import Samples, Source
 
@@ -86,6 +87,10 @@ def masked_stems(recording: Source, masker: Masker) -> Iterator[Samples]:
 
 def filtered_stems(recording: Source, filter: Filter) -> Iterator[Samples]:
     """Yield the stems of a recording, float32 (K, C, n), n adding up to the recording's length."""
+    return ahead(_filtered(recording, filter), filter.device)
+
+
+def _filtered(recording: Source, filter: Filter) -> Iterator[Samples]:
     stft, device = filter.stft, filter.device
     tail: tuple[Tensor, Tensor] | None = None  # sound and energy that overlap the next block
     position = -stft.margin
@@ -104,7 +109,7 @@ def filtered_stems(recording: Source, filter: Filter) -> Iterator[Samples]:
         first, stop = max(-position, 0), min(ready, recording.frames - position)
         position += ready
         if stop > first:
-            yield piece[..., first:stop].cpu().numpy()
+            yield fetched(piece[..., first:stop])
 
 
 def _heard(
@@ -129,14 +134,14 @@ def framed_blocks(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (first frame, samples (C, n) of T <= block + lookahead frames)."""
     total = stft.frames(recording.frames)
-    pieces = _padded(recording, stft, block * stft.hop)
+    pieces = ahead(_padded(recording, stft, block * stft.hop), device)
     held = np.zeros((recording.channels, 0), np.float32)
     for start in range(0, total, block):
         count = min(block + lookahead, total - start)
         needed = stft.n_fft + (count - 1) * stft.hop
         while held.shape[-1] < needed:
             held = np.concatenate([held, next(pieces)], axis=-1)
-        yield start, torch.from_numpy(held[:, :needed].copy()).to(device)
+        yield start, sent(held[:, :needed].copy(), device)
         held = held[:, block * stft.hop :]
 
 

@@ -146,6 +146,7 @@ class Options:
     adapt: int | None = None  # updates of the refinement; None: the model's default, 0: off
     thresholds: Mapping[Drum, float] = field(default_factory=dict)  # replace the transcriber's
     overlap: float = 0.0  # fraction of a chunk cross-faded with the next, for chunked networks
+    batch: int | None = None  # blocks computed at once, to the same result; None: by device
 
     def __post_init__(self) -> None:
         if self.alpha is not None and not 0 < self.alpha <= 2:
@@ -156,6 +157,8 @@ class Options:
             raise DrumsepError(f"adapt must be 0 or more updates, got {self.adapt}")
         if not 0 <= self.overlap <= 0.5:
             raise DrumsepError(f"overlap must be in [0, 0.5], got {self.overlap}")
+        if self.batch is not None and self.batch < 1:
+            raise DrumsepError(f"batch must be at least 1 block, got {self.batch}")
 
 
 @dataclass(frozen=True, eq=False)

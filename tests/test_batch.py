@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -38,6 +38,9 @@ class Copying:
         with (self.out / "opened").open("a") as log:
             log.write(f"{os.getpid()}\n")
         return cast(Separator, Loaded(device or "chosen"))
+
+    def with_batch(self, batch: int) -> "Copying":
+        return self
 
     def finished(self, track: Track) -> dict[str, Any] | None:
         return {"output": "earlier"} if track.title == "done-before" else None
@@ -123,9 +126,16 @@ def test_progress_is_reported_per_track(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class OnSmallGpu(Copying):
-    """The GPU has memory for short files only, and for the model if `loads`."""
+    """The GPU has memory for short files only, and for the model if `loads`.
+
+    Files that are wide it has memory for as well, two blocks at a time.
+    """
 
     loads: bool = True
+    batch: int | None = None
+
+    def with_batch(self, batch: int) -> "OnSmallGpu":
+        return replace(self, batch=batch)
 
     def open(self, device: str | None = None) -> Separator:
         super().open(device)
@@ -135,9 +145,10 @@ class OnSmallGpu(Copying):
 
     def run(self, separator: Separator, track: Track, progress: Progress) -> dict[str, Any]:
         device = cast(Loaded, separator).device
-        if track.title.startswith("long") and device == "cuda":
+        too_wide = track.title.startswith("wide") and (self.batch is None or self.batch > 2)
+        if device == "cuda" and (too_wide or track.title.startswith("long")):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super().run(separator, track, progress) | {"on": device}
+        return super().run(separator, track, progress) | {"on": device, "batch": self.batch}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -154,6 +165,23 @@ def test_what_a_gpu_has_no_memory_for_is_done_on_the_cpu(
         assert outcomes[title].report["warnings"] == [ON_CPU]
     assert outcomes["short"].report["on"] == ("cuda" if loads else "cpu")
     assert outcomes["short"].report["warnings"] == ([] if loads else [ON_CPU])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_less_at_a_time_is_tried_before_the_cpu(tmp_path: Path, jobs: int) -> None:
+    work = tracks("wide", "wide-too", "short", "long", "at-last")
+    outcomes = {one.track.title: one for one in run_batch(OnSmallGpu(tmp_path), work, jobs)}
+    for title in ("wide", "wide-too"):
+        assert outcomes[title].report["on"] == "cuda"
+        assert outcomes[title].report["batch"] in (1, 2)
+        assert outcomes[title].report["warnings"] == []
+    assert outcomes["long"].report["on"] == "cpu"
+    assert outcomes["at-last"].report["on"] == "cuda"
+
+
+def test_what_was_too_much_once_is_not_tried_again(tmp_path: Path) -> None:
+    found = [one.report for one in run_batch(OnSmallGpu(tmp_path), tracks("a", "wide", "b"))]
+    assert [report["batch"] for report in found] == [None, 2, 2]
 
 
 def test_the_model_is_loaded_once_on_the_cpu_as_well(tmp_path: Path) -> None:

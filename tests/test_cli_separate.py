@@ -121,7 +121,7 @@ def test_what_was_computed_on_the_cpu_instead_says_so_in_the_manifest(
 
     def crowded(self: Separator, source: Source, *others: Any) -> StemStream:
         calls.append(source)
-        if len(calls) == 1:
+        if len(calls) <= 4:  # with 8, 4, 2 and 1 blocks at once
             raise torch.OutOfMemoryError("CUDA out of memory")
         return stream(self, source, *others)
 

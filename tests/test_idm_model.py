@@ -15,7 +15,7 @@ from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.idm import listening, model
 from drumsep.idm.listening import listen
-from drumsep.idm.model import IdmModel, SequenceMasker
+from drumsep.idm.model import IdmModel
 from drumsep.idm.picking import UNLIKELY, amplitude_of, find_hits, likelihood, possible_hits
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Kit, Options, Separation, Transcription, no_progress
@@ -193,7 +193,7 @@ def test_blocks_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch, frame
 
 
 def separate_in_blocks(monkeypatch: pytest.MonkeyPatch, audio: Audio, block: int) -> Separation:
-    monkeypatch.setattr(SequenceMasker, "block", block)
+    monkeypatch.setattr(model, "MASK_BLOCK", block)
     return Separator(toy_model()).separate(audio)
 
 

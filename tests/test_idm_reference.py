@@ -15,7 +15,7 @@ import torch
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.idm import listening
 from drumsep.idm.listening import Heard, listen
-from drumsep.idm.model import SequenceMasker
+from drumsep.idm.model import MASK_BLOCK, SequenceMasker
 from drumsep.idm.network import Dimensions, Idm, from_state, mel_filters
 from drumsep.idm.official import TO_OURS, TO_THEIRS, check_description, convert
 from drumsep.idm.picking import find_hits
@@ -225,7 +225,7 @@ def test_wiener_stems(
 
 
 def masked(mix: Recording, sequenced: Sequenced, alpha: float) -> Samples:
-    masker = SequenceMasker(sequenced, Dimensions().stft, alpha, CPU)
+    masker = SequenceMasker(sequenced, Dimensions().stft, alpha, CPU, MASK_BLOCK)
     return np.concatenate(list(masked_stems(mix, masker)), axis=-1)[:, 0]
 
 

@@ -67,6 +67,20 @@ def test_chunk_by_chunk_equals_at_once(network: LarsNet, length: int, alpha: flo
     np.testing.assert_allclose(streamed, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("batch", [2, 3, 50])
+@pytest.mark.parametrize(("channels", "overlap"), [(2, 0.0), (3, 0.0), (2, 0.4)])
+@pytest.mark.parametrize("length", [2 * CHUNK - 63, 5 * CHUNK + 777])
+def test_chunks_heard_at_once_are_those_heard_one_by_one(
+    network: LarsNet, batch: int, channels: int, overlap: float, length: int
+) -> None:
+    samples = drum_loop(0.8, channels=channels).samples[:, :length].copy()
+    samples[:, CHUNK : 3 * CHUNK] = 0  # some of it is not heard at all
+    apart, together = (
+        separated(network, samples, overlap=overlap, batch=count) for count in (1, batch)
+    )
+    np.testing.assert_allclose(together, apart, atol=1e-6)
+
+
 def test_the_small_goldens_stand() -> None:
     """Made by `tests/goldens/make_larsnet.py`; anything above rounding is a change of meaning."""
     stored = np.load(make_larsnet.PATH)

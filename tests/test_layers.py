@@ -15,7 +15,7 @@ PACKAGE = Path(drumsep.__file__).parent
 LAYERS = (
     {"errors", "drums", "hashing", "memory"},
     {"results"},
-    {"dsp", "resample", "outputs", "wav", "archives", "stored_networks"},
+    {"dsp", "devices", "resample", "outputs", "wav", "archives", "stored_networks"},
     {"audio", "tempo", "recording", "judgement", "stem_files", "weights", "pickles"},
     {"midi", "sfz", "inputs", "masking"},
     {"notes", "kit", "separator", "sampled_kits"},

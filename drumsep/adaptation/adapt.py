@@ -15,11 +15,12 @@ from torch import Tensor
 from drumsep.adaptation import spatial
 from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.belief import doubted_stems
-from drumsep.adaptation.filter import FitFilter
+from drumsep.adaptation.filter import BLOCK, FitFilter
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.multichannel import MultichannelModel, Stretch
 from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
+from drumsep.devices import blocks_at_once
 from drumsep.drums import DRUM_NAMES, STEMS
 from drumsep.errors import DrumsepError
 from drumsep.masking import framed_blocks
@@ -45,7 +46,8 @@ class Adapted:
     def filter(self, options: Options) -> FitFilter:
         """The filter for the stems that the options ask for."""
         names = STEMS if options.stems == len(STEMS) else DRUM_NAMES
-        return FitFilter(self.model, self.strokes, names)
+        block = BLOCK * blocks_at_once(self.model.device, options.batch)
+        return FitFilter(self.model, self.strokes, names, block)
 
     def warnings(self, transcription: Transcription) -> tuple[str, ...]:
         """What to say of the stems that are kept silent although hits were found on them."""

@@ -15,7 +15,7 @@ from drumsep.adaptation.strokes import STFT, Strokes, place
 from drumsep.drums import STEMS
 from drumsep.dsp import Stft
 
-BLOCK = 128  # frames: more leave the caches of a processor, fewer keep its threads waiting
+BLOCK = 128  # frames: more leave the caches of a CPU, fewer keep its threads waiting
 
 # In stereo every second frame of the fit is filtered: all of them are 0.1 dB better on eval-dev
 # and take twice the time. In mono, which is faster, they are 0.1 dB better.
@@ -29,7 +29,7 @@ class FitFilter:
     model: MultichannelModel
     strokes: Strokes
     names: tuple[str, ...]  # STEMS or the names of DRUMS
-    block: int = BLOCK
+    block: int
     lookahead: int = 0
 
     @property

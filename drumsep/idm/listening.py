@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drumsep.devices import blocks_at_once
 from drumsep.drums import DRUMS
 from drumsep.idm.network import Idm
 from drumsep.masking import spectral_blocks
 from drumsep.recording import Recording
 from drumsep.results import Progress, Samples
 
-CHUNK = 2048  # frames computed at a time, beside the context they need
+CHUNK = 2048  # frames computed at a time by a CPU, beside the context they need
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +32,20 @@ class Heard:
 
 
 @torch.inference_mode()
-def listen(network: Idm, recording: Recording, progress: Progress) -> Heard:
+def listen(
+    network: Idm, recording: Recording, progress: Progress, batch: int | None = None
+) -> Heard:
     """Run the encoder and its heads over a recording of any length, in bounded memory.
 
-    Equal to one pass over the whole, up to rounding.
+    Equal to one pass over the whole, up to rounding. `batch` is that of `Options`.
     """
     size = network.dimensions
     frames = size.stft.frames(recording.frames) + size.growth
     onsets = np.empty((len(DRUMS), frames), np.float32)
     amplitudes = np.empty_like(onsets)
     sums = torch.zeros(2, 1, size.widths[-1], dtype=torch.float64)
-    for here, kept, log_mel in _stretches(network, recording, frames):
+    chunk = CHUNK * blocks_at_once(network.mel_filters.device, batch)
+    for here, kept, log_mel in _stretches(network, recording, frames, chunk):
         features = network.features(log_mel)
         curves = network.hit_curves(features)
         onsets[:, here] = curves.onset_logits[0, :, kept].sigmoid().cpu().numpy()
@@ -54,7 +58,7 @@ def listen(network: Idm, recording: Recording, progress: Progress) -> Heard:
 
 
 def _stretches(
-    network: Idm, recording: Recording, frames: int
+    network: Idm, recording: Recording, frames: int, chunk: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Yield (frames of the recording, which frames of the stretch they are, its log-mel).
 
@@ -64,11 +68,11 @@ def _stretches(
     size = network.dimensions
     total = frames - size.growth
     device = network.mel_filters.device
-    spectra = spectral_blocks(Monitor(recording), size.stft, CHUNK, 0, device)
+    spectra = spectral_blocks(Monitor(recording), size.stft, chunk, 0, device)
     held = torch.zeros(1, size.bands, 0, device=device)
     held_from = 0
-    for start in range(0, frames, CHUNK):
-        stop = min(start + CHUNK, frames)
+    for start in range(0, frames, chunk):
+        stop = min(start + chunk, frames)
         first, last = max(start - size.past, 0), min(stop + size.future, total)
         while held_from + held.shape[-1] < last:
             _, spectrum = next(spectra)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from drumsep.adaptation.adapt import Adapted, adapt
 from drumsep.adaptation.starting import first_templates
+from drumsep.devices import blocks_at_once
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import UsageError
@@ -39,7 +40,7 @@ from drumsep.separator import Analysis, Transcriber, heard_by
 
 ALPHA = 1.0  # the published default
 MASK_EPS = 1e-12
-MASK_BLOCK = 256  # frames masked at a time
+MASK_BLOCK = 256  # frames masked at a time by a CPU
 FADE = 0.1  # s; one-shots of cymbals are cut off at full ring after their second
 KIT_PEAK = 0.95  # of the loudest one-shot of a kit
 
@@ -76,7 +77,8 @@ class IdmModel:
         """
         if self.transcriber is not None:
             return heard_by(self.transcriber, recording, options, progress)
-        return self._transcription(listen(self.network, recording, progress), recording, options)
+        heard = listen(self.network, recording, progress, options.batch)
+        return self._transcription(heard, recording, options)
 
     def analyse(self, recording: Recording, options: Options, progress: Progress) -> Analysis:
         """Find the hits, or take `options.hits`, and make the one-shots that render the stems.
@@ -92,7 +94,7 @@ class IdmModel:
                 for a kit of the user's own.
         """
         _refuse_foreign(options)
-        heard = listen(self.network, recording, progress)
+        heard = listen(self.network, recording, progress, options.batch)
         if options.hits is None and self.transcriber is not None:
             found = heard_by(self.transcriber, recording, options, progress)
             options = replace(options, hits=found)
@@ -202,7 +204,8 @@ class _Stems:
     def _masked(self, device: torch.device) -> Iterator[Samples]:
         """Only stems that sound are masked; the others would cost as much and be zero."""
         sounding = sorted({self._row(hit.drum) for hit in self.hits})
-        masker = SequenceMasker(self._sequenced(sounding), self.stft, self.alpha, device)
+        frames = MASK_BLOCK * blocks_at_once(device, self.options.batch)
+        masker = SequenceMasker(self._sequenced(sounding), self.stft, self.alpha, device, frames)
         for block in masked_stems(self.recording, masker):
             stems = np.zeros((self.options.stems, *block.shape[1:]), np.float32)
             stems[sounding] = block
@@ -230,12 +233,14 @@ class SequenceMasker:
     apart and summed: the two readings differ by 20 to 60 dB.
     """
 
-    block = MASK_BLOCK
     lookahead = 0
 
-    def __init__(self, stems: Sequenced, stft: Stft, alpha: float, device: torch.device):
+    def __init__(
+        self, stems: Sequenced, stft: Stft, alpha: float, device: torch.device, block: int
+    ) -> None:
         self.stft = stft
         self.device = device
+        self.block = block
         self._alpha = alpha
         self._stems = framed_blocks(stems, stft, self.block, self.lookahead, device)
 

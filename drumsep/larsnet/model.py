@@ -8,7 +8,7 @@ without overlap this is the published result; what the published code refuses is
 - With `Options.overlap`, neighbouring chunks share frames, and their masks are cross-faded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from drumsep import onsets
+from drumsep.devices import blocks_at_once, rounded_products
 from drumsep.drums import STEMS
 from drumsep.dsp import Stft, magnitude, wiener
 from drumsep.errors import DrumsepError
@@ -100,62 +101,99 @@ class LarsNetModel:
 class ChunkMasker:
     """Masks for one pass over one recording: a `masking.Masker`, made anew for each pass.
 
-    A chunk is one block and `lookahead` frames that it shares with the next chunk. What it says of
-    those is kept until the next chunk is there to be cross-faded with.
+    A block is as many chunks as are heard at once, and `lookahead` frames that the last one shares
+    with the next. What a chunk says of shared frames is kept until the next one is there to be
+    cross-faded with.
     """
 
     def __init__(self, network: LarsNet, options: Options) -> None:
         size = network.dimensions
         self.stft = Stft(size.n_fft, size.hop)
-        self.lookahead = round(options.overlap * size.frames)
-        self.block = size.frames - self.lookahead
         self.device = next(network.parameters()).device
+        self.lookahead = round(options.overlap * size.frames)
+        self._at_once = blocks_at_once(self.device, options.batch)
+        self._step = size.frames - self.lookahead  # frames from one chunk to the next
+        self.block = self._at_once * self._step
         self._network = network
         self._alpha = (options.alpha or ALPHA) if options.mask else None
         self._shared = torch.zeros(0)  # masks (5, C, F, n): of the first frames of the next chunk
 
     @torch.inference_mode()
     def masks(self, spectrum: Tensor, start: int) -> Tensor:
-        """Spectrum (C, F, T) of a chunk -> masks (5, C, F, min(T, block))."""
+        """Spectrum (C, F, T) of a block -> masks (5, C, F, min(T, block))."""
         magnitudes = _in_pairs(magnitude(spectrum))
-        masks = self._cross_faded(magnitudes)[..., : self.block]
-        if self._alpha is not None:
-            heard = magnitudes[..., : masks.shape[-1]]
-            pieces = (torch.split(all_frames, FEW, dim=-1) for all_frames in (masks, heard))
-            for some, own in zip(*pieces, strict=True):
-                some[:] = wiener(some.mul_(own), self._alpha, EPS)
-        return _as_recorded(masks, len(spectrum))
+        starts = range(0, min(magnitudes.shape[-1], self.block), self._step)
+        frames = self._network.dimensions.frames
+        chunks = [magnitudes[..., first : first + frames] for first in starts]
+        masks = [
+            self._filtered(self._cross_faded(own), chunk)
+            for own, chunk in zip(self._heard(chunks), chunks, strict=True)
+        ]
+        return _as_recorded(torch.cat(masks, dim=-1) if len(masks) > 1 else masks[0], len(spectrum))
 
-    def _cross_faded(self, magnitudes: Tensor) -> Tensor:
-        """Masks (5, C, F, T) of a chunk, its first frames faded in from the previous chunk's."""
+    def _filtered(self, masks: Tensor, magnitudes: Tensor) -> Tensor:
+        """Masks (5, C, F, T) of a chunk, filtered in place where a filter is asked for."""
+        if self._alpha is None:
+            return masks
+        heard = magnitudes[..., : masks.shape[-1]]
+        pieces = (torch.split(all_frames, FEW, dim=-1) for all_frames in (masks, heard))
+        for some, own in zip(*pieces, strict=True):
+            some[:] = wiener(some.mul_(own), self._alpha, EPS)
+        return masks
+
+    def _cross_faded(self, masks: Tensor) -> Tensor:
+        """Masks (5, C, F, T) of a chunk up to the next, faded in from the previous chunk's."""
         shared = self._shared
         count = shared.shape[-1]
-        if count == magnitudes.shape[-1]:  # the previous chunk reached the end of the recording
+        if count == masks.shape[-1]:  # the previous chunk reached the end of the recording
             return shared
-        heard = [self._heard(pair) for pair in torch.split(magnitudes, CHANNELS)]
-        masks = torch.cat(heard, dim=1) if len(heard) > 1 else heard[0]
-        self._shared = masks[..., self.block :].clone()
+        self._shared = masks[..., self._step :].clone()
         if count:
             rising = (torch.arange(count, device=masks.device) + 0.5) / count
             masks[..., :count] = shared.lerp(masks[..., :count], rising)
+        return masks[..., : self._step]
+
+    def _heard(self, chunks: Sequence[Tensor]) -> list[Tensor]:
+        """Masks (5, C, F, T) that the network gives chunks of magnitudes (C, F, T)."""
+        masks = [_empty_masks(chunk) for chunk in chunks]
+        sounding = []
+        for chunk, own in zip(chunks, masks, strict=True):
+            pairs = torch.split(chunk, CHANNELS), torch.split(own, CHANNELS, dim=1)
+            for pair, of_pair in zip(*pairs, strict=True):
+                if pair.any():
+                    sounding.append((pair, of_pair))
+                else:
+                    of_pair.zero_()  # any mask of silence is exact
+        for first in range(0, len(sounding), self._at_once):
+            self._hear(*zip(*sounding[first : first + self._at_once], strict=True))
         return masks
 
-    def _heard(self, pair: Tensor) -> Tensor:
-        """Masks (5, 2, F, T) that the network gives a chunk of magnitudes (2, F, T).
+    def _hear(self, pairs: Sequence[Tensor], masks: Sequence[Tensor]) -> None:
+        """Write the masks (5, 2, F, T) that the network gives to pairs of channels (2, F, T).
 
         The published network hears a short chunk padded with zeros to its full length; those that
-        change nothing are left out. In memory frames lie one after another, as in a spectrum.
+        change nothing are left out.
         """
-        bins, frames = pair.shape[1:]
-        masks = pair.new_empty(len(STEMS), CHANNELS, frames, bins).transpose(2, 3)
-        if not pair.any():
-            return masks.zero_()  # any mask of silence is exact
-        masks[:, :, -1:] = 0  # the Nyquist frequency is lost as published
-        length = min(frames_heard(frames), self._network.dimensions.frames)
-        padded = F.pad(pair.transpose(1, 2)[..., :-1], (0, 0, 0, length - frames))
-        for stems, net in zip(masks.chunk(len(self._network)), self._network.values(), strict=True):
-            stems[:, :, :-1] = net(padded.transpose(1, 2)[None], frames)[0]
-        return masks
+        longest = max(pair.shape[-1] for pair in pairs)
+        length = min(frames_heard(longest), self._network.dimensions.frames)
+        padded = torch.stack(
+            [F.pad(pair.mT[..., :-1], (0, 0, 0, length - pair.shape[-1])) for pair in pairs]
+        )
+        for own in masks:
+            own[:, :, -1:] = 0  # the Nyquist frequency is lost as published
+        shares = [own.chunk(len(self._network)) for own in masks]
+        for number, net in enumerate(self._network.values()):
+            with rounded_products(self.device):
+                made = net(padded.mT, longest)
+            for share, stems in zip(shares, made, strict=True):
+                own = share[number]
+                own[:, :, :-1] = stems[..., : own.shape[-1]]
+
+
+def _empty_masks(magnitudes: Tensor) -> Tensor:
+    """Room for the masks (5, C, F, T) of a chunk; frames lie one after another in memory."""
+    channels, bins, frames = magnitudes.shape
+    return magnitudes.new_empty(len(STEMS), channels, frames, bins).mT
 
 
 def _in_pairs(magnitudes: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
-"""Which model a task works with, as settings that travel to other processes."""
+"""Which model a task works with, and how, as settings that travel to other processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from drumsep.errors import DrumsepError, UsageError
+from drumsep.results import Options
 from drumsep.separator import Separator
 
 
@@ -45,3 +46,20 @@ class ModelChoice:
             return {"model": self.name, "weights_sha256": hashes(self.name, self.weights)}
         except DrumsepError as error:
             raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class ModelTask:
+    """What all tasks are told."""
+
+    choice: ModelChoice
+    out: Path
+    options: Options
+
+    def open(self, device: str | None = None) -> Separator:
+        """Load the model."""
+        return self.choice.open(device)
+
+    def with_batch(self, batch: int) -> Self:
+        """The same with so many blocks at once."""
+        return replace(self, options=replace(self.options, batch=batch))

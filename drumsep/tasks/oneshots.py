@@ -9,28 +9,21 @@ from drumsep.audio import AudioFile
 from drumsep.errors import DrumsepError
 from drumsep.inputs import Track
 from drumsep.outputs import Existing, hidden_beside, staged
-from drumsep.results import Kit, Options, Progress, StemStream
+from drumsep.results import Kit, Progress, StemStream
 from drumsep.separator import Separator, with_mixture
-from drumsep.tasks.choice import ModelChoice
+from drumsep.tasks.choice import ModelTask
 
 Kind = Literal["auto", "extracted", "synthesised"]
 
 
 @dataclass(frozen=True)
-class OneShotsTask:
+class OneShotsTask(ModelTask):
     """Settings of a kit's extraction, the same for every file."""
 
-    choice: ModelChoice
-    out: Path
-    options: Options
     onsets: Path | None = None  # a notes file, or a folder with one per track
     kind: Kind = "auto"
     single: bool = False  # one input: the kit is `out` itself, not a folder in it
     existing: Existing = "refuse"
-
-    def open(self, device: str | None = None) -> Separator:
-        """Load the model."""
-        return self.choice.open(device)
 
     def results(self, track: Track) -> tuple[Path, ...]:
         """What a track writes: one kit folder."""

@@ -19,10 +19,10 @@ from drumsep.outputs import (
     staged,
     write_manifest,
 )
-from drumsep.results import Options, Progress, StemStream, Transcription
+from drumsep.results import Progress, StemStream, Transcription
 from drumsep.separator import Separator, with_mixture
 from drumsep.stem_files import StemFiles
-from drumsep.tasks.choice import ModelChoice
+from drumsep.tasks.choice import ModelTask
 from drumsep.tempo import TempoMap
 from drumsep.wav import Depth, WavFormat
 
@@ -30,22 +30,15 @@ SILENT_DB = -200.0  # what a level of zero is written as: JSON knows no infinity
 
 
 @dataclass(frozen=True)
-class SeparateTask:
+class SeparateTask(ModelTask):
     """Settings of a separation, the same for every file."""
 
-    choice: ModelChoice
-    out: Path
-    options: Options
     onsets: Path | None = None  # a notes file, or a folder with one per track
     kit: Path | None = None  # a kit folder, or a folder with one per track
     depth: Depth = "24"
     residual: bool = False
     tempo: float | None = None  # beats per minute; None: estimated
     existing: Existing = "refuse"
-
-    def open(self, device: str | None = None) -> Separator:
-        """Load the model."""
-        return self.choice.open(device)
 
     def results(self, track: Track) -> tuple[Path, ...]:
         """What a track writes: one folder."""

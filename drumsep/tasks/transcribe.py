@@ -8,25 +8,18 @@ from drumsep import judgement, notes, tempo
 from drumsep.audio import AudioFile
 from drumsep.inputs import Track
 from drumsep.outputs import Existing, hidden_beside, staged
-from drumsep.results import Options, Progress
+from drumsep.results import Progress
 from drumsep.separator import Separator
-from drumsep.tasks.choice import ModelChoice
+from drumsep.tasks.choice import ModelTask
 
 
 @dataclass(frozen=True)
-class TranscribeTask:
+class TranscribeTask(ModelTask):
     """Settings of a transcription, the same for every file."""
 
-    choice: ModelChoice
-    out: Path
-    options: Options
     suffixes: tuple[str, ...] = (".mid",)  # notes files to write
     tempo: float | None = None  # beats per minute; None: estimated
     existing: Existing = "refuse"
-
-    def open(self, device: str | None = None) -> Separator:
-        """Load the model."""
-        return self.choice.open(device)
 
     def results(self, track: Track) -> tuple[Path, ...]:
         """What a track writes: notes files."""

@@ -172,11 +172,9 @@ class Training:
         return scores
 
     def best_network(self) -> nn.Module:
-        """The validated network with the best score, in evaluation mode."""
-        network = copy.deepcopy(self.average.module)
-        stored = torch.load(
-            self.options.out / BEST, map_location=self.options.device, weights_only=True
-        )
+        """The validated network with the best score, in evaluation mode, on the CPU again."""
+        network = copy.deepcopy(self.average.module).cpu()
+        stored = torch.load(self.options.out / BEST, map_location="cpu", weights_only=True)
         network.load_state_dict(stored["network"])
         return network.eval()
 
@@ -213,7 +211,7 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 
 def run(trainee: Trainee, options: TrainOptions, report: Report) -> nn.Module:
-    """Train until the budget is used; the averaged network that scored best, in evaluation mode.
+    """Train until the budget is used; the averaged network that scored best, as it is applied.
 
     Every step is reported; every validation is a line of log.jsonl as well. From the first one on
     best.pt and last.pt are in `options.out`.

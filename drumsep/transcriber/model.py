@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from drumsep.devices import ahead, blocks_at_once, fetched, sent
 from drumsep.drums import DRUMS
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
@@ -15,7 +16,7 @@ from drumsep.transcriber.ensemble import Ensemble
 
 ORIGIN = "transcriber"
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
-BLOCK = 4000  # frames computed at a time, beside the context they need
+BLOCK = 4000  # frames computed at a time by a CPU, beside the context they need
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class NetworkTranscriber:
         `options.thresholds` replace the fitted ones. They are taken as they are: no doubt is added
         to them, and of their drums only what reaches them is offered.
         """
-        onsets, velocities = self.activations(recording, progress)
+        onsets, velocities = self.activations(recording, progress, options.batch)
         thresholds, doubt = self._ensemble.thresholds.cpu().numpy().copy(), peaks.DOUBT.copy()
         offered = np.maximum(thresholds * share, LOWEST)
         for drum, threshold in options.thresholds.items():
@@ -70,12 +71,13 @@ class NetworkTranscriber:
         )
 
     def activations(
-        self, recording: Recording, progress: Progress
+        self, recording: Recording, progress: Progress, batch: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Onset probabilities and velocities, each (9, frames), of the whole recording.
 
         Equal to those of one pass over it: each block is computed with the frames around it that
-        the networks look at. 72 bytes per frame, 26 MB per hour, are kept.
+        the networks look at. 72 bytes per frame, 26 MB per hour, are kept. `batch` is that of
+        `Options`.
         """
         hop = self._ensemble.dimensions.hop
         total = 1 + recording.frames // hop
@@ -83,28 +85,31 @@ class NetworkTranscriber:
         velocities = np.zeros_like(probabilities)
         if recording.peak == 0:
             return probabilities, velocities
-        for first, margin, samples in self._stretches(recording, total):
+        block = BLOCK * blocks_at_once(self._device, batch)
+        for first, margin, samples in self._stretches(recording, total, block):
             with torch.inference_mode():
-                heard = self._ensemble(torch.from_numpy(samples[None]).to(self._device))
-            probability, velocity = (curves[0].cpu().numpy() for curves in heard)
-            count = min(BLOCK, total - first)
+                heard = self._ensemble(sent(samples[None], self._device))
+            probability, velocity = (fetched(curves[0]) for curves in heard)
+            count = min(block, total - first)
             here = slice(margin, margin + count)
             probabilities[:, first : first + count] = probability[:, here]
             velocities[:, first : first + count] = velocity[:, here]
             progress("transcribing", (first + count) / total)
         return probabilities, velocities
 
-    def _stretches(self, recording: Recording, total: int) -> Iterator[tuple[int, int, Samples]]:
+    def _stretches(
+        self, recording: Recording, total: int, block: int
+    ) -> Iterator[tuple[int, int, Samples]]:
         """Yield (first frame, frames of context before it, mono samples of block and context)."""
         hop, context = self._ensemble.dimensions.hop, self._ensemble.context
-        pieces = recording.mono_blocks(BLOCK * hop)
+        pieces = ahead(recording.mono_blocks(block * hop), self._device)
         held = np.zeros(0, np.float32)
         held_from = 0  # frame that the held samples start with
-        for first in range(0, total, BLOCK):
+        for first in range(0, total, block):
             start = max(first - context, 0)
             held = held[(start - held_from) * hop :]
             held_from = start
-            stop = min((first + BLOCK + context) * hop, recording.frames)
+            stop = min((first + block + context) * hop, recording.frames)
             while held_from * hop + held.size < stop:
                 held = np.concatenate([held, next(pieces)])
             yield first, first - start, held[: stop - held_from * hop]
