@@ -12,13 +12,13 @@ from drumsep.sampled_kits import RATE, read_kits
 from drumsep.train import patterns
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
-from drumsep.train.mixing import HEAVY, NONE, PAPER, Strength
+from drumsep.train.mixing import HEAVY, LONGEST_FADE, NONE, PAPER, TOLD, Strength, _left
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
 EVERYTHING = Strength(
     any=1, saturation=1, extreme=1, bleed=1, room=1, crushed_room=1, compressor=1, bus_saturation=1,
-    medium=1, residue=1,
+    medium=1, residue=1, faded=1,
 )  # fmt: skip
 
 
@@ -62,6 +62,32 @@ def test_stems_and_residue_add_up_to_a_mixture_with_a_peak_of_one(
         np.testing.assert_allclose(mix.mixture, total, atol=1e-6)
         assert np.abs(mix.mixture).max() == pytest.approx(1, abs=1e-4)
         assert len(mix.prominence) == len(mix.rendering.onsets)
+
+
+def test_faded_ends_are_silent_and_all_between_is_kept(make: Callable[..., Clips]) -> None:
+    plain, faded = (
+        [make(Recipe(plain=1, strength=replace(NONE, faded=chance)))[n] for n in range(8)]
+        for chance in (0, 1)
+    )
+    longest = round(LONGEST_FADE * RATE)
+    for before, after in zip(plain, faded, strict=True):
+        ends = np.abs(after.mixture[:, [0, -1]])
+        assert ends.max() < 0.01
+        middle = np.s_[:, longest:-longest]
+        scale = np.abs(before.mixture[middle]).max() / np.abs(after.mixture[middle]).max()
+        np.testing.assert_allclose(scale * after.mixture[middle], before.mixture[middle], atol=1e-5)
+
+
+def test_a_hit_in_a_fade_is_as_prominent_as_what_is_left_of_it() -> None:
+    ends = np.ones(RATE, np.float32)
+    ends[-441:] *= np.linspace(1, 0, 441, dtype=np.float32)
+    span = round(TOLD * RATE)
+    onsets = np.array([0, RATE // 2, RATE - 441, RATE - span, RATE - span // 2, RATE - 1])
+    left = _left(ends, onsets)
+    np.testing.assert_allclose(left[:2], 1, atol=1e-6)
+    assert (np.diff(left[1:]) < 0).all()
+    assert left[2] == pytest.approx(1 - span / 441 / 2, abs=0.01)
+    assert left[-1] == 0
 
 
 def test_bleed_stays_in_the_stem_of_the_drum_that_leaks(make: Callable[..., Clips]) -> None:

@@ -42,6 +42,13 @@ def pan(audio: Audio, position: float) -> Audio:
     return result
 
 
+def rising(length: int) -> Audio:
+    """Half a period of a cosine (length,) from 0 to 1."""
+    return (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / max(length, 1))).astype(
+        np.float32
+    )
+
+
 def saturation_gain(mixture: Audio, drive: float) -> Audio:
     """The gain per sample by which tanh saturates `mixture` (..., N), 1 for small signals."""
     driven = np.float32(drive) * mixture

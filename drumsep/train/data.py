@@ -54,10 +54,11 @@ class Recipe:
     strength: Strength = Strength()
 
     def plainly(self) -> "Recipe":
-        """The same without any change to grooves and sounds."""
+        """The same without any change to grooves and sounds, but for faded ends."""
         chances = ("electronic", "kit_swap", "doubling", "pitch", "tone", "damping", "attack")
         never = dict.fromkeys((*chances, "playing", "overlay", "unrelated"), 0.0)
-        return replace(self, strength=NONE, **never)  # type: ignore[arg-type]
+        strength = replace(NONE, faded=self.strength.faded)
+        return replace(self, strength=strength, **never)  # type: ignore[arg-type]
 
 
 # LarsNet's training clips, section 4 of the paper. Its probabilities are per stem, ours per drum,
@@ -118,9 +119,10 @@ class Clips:
 
     def _excerpt_of_recordings(self, rng: np.random.Generator) -> Mix:
         recipe = self._recipe
-        strength = NONE if rng.random() < recipe.plain else recipe.strength
+        if rng.random() < recipe.plain:
+            recipe = recipe.plainly()
         rendering = any_excerpt(self._recordings, recipe.seconds, recipe.channels, rng)
-        return mix(rendering, strength, rng, together=recipe.together)
+        return mix(rendering, recipe.strength, rng, together=recipe.together)
 
     def rendered(self, number: int) -> tuple[SampledKit | None, Mix]:
         """Clip `number` and the kit that plays it; no kit where its sound may be changed."""

@@ -22,6 +22,8 @@ from drumsep.train.render import LOUDNESS_SPAN, Rendering
 Audio = NDArray[np.float32]
 
 LONGEST_TAIL = 1.2  # s of reverberation
+SHORTEST_FADE, LONGEST_FADE = 0.001, 0.03  # s, at the ends
+TOLD = 0.005  # s of a hit that tell of it
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ class Strength:
     medium: float = 0.4
     residue: float = 0.6
     loudest_residue: float = -26.0  # dB against the drums' peak
+    faded: float = 0.5  # probability, per end, of a short fade: so are loops and songs cut
 
 
-NONE = Strength(any=0.0)
+NONE = Strength(any=0.0, faded=0.0)
 PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a matter of `data`
     any=1.0,
     saturation=0.3,
@@ -65,6 +68,7 @@ PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a ma
     bus_saturation=0.0,
     medium=0.0,
     residue=0.0,
+    faded=0.0,
 )
 HEAVY = Strength(
     any=1.0,
@@ -77,6 +81,7 @@ HEAVY = Strength(
     medium=0.7,
     residue=0.9,
     extreme=0.25,
+    faded=0.0,
 )
 
 
@@ -86,7 +91,8 @@ class Mix:
 
     rendering: Rendering
     residue: Audio  # (C, N)
-    prominence: Audio  # (H,), amplitude of each hit against everything at its time, before rooms
+    prominence: Audio  # (H,), amplitude of each hit against everything at its time, before rooms,
+    # times what is left of its first moment where the recording begins and ends
 
     @property
     def mixture(self) -> Audio:
@@ -112,9 +118,11 @@ def mix(
         if rng.random() < strength.residue:
             residue = _residue(_to_peak(stems).sum(axis=0), strength, rng)
             stems = _to_peak(stems)
+    ends = _ends(residue.shape[-1], strength, rng)
+    stems, residue = stems * ends, residue * ends
     peak = np.abs(stems.sum(axis=0) + residue).max()
     scale = np.float32(1 / peak if peak > augment.EPSILON else 1)
-    prominence = _prominence(rendering, gains)
+    prominence = _prominence(rendering, gains) * _left(ends, rendering.onsets)
     return Mix(replace(rendering, stems=stems * scale), residue * scale, prominence)
 
 
@@ -131,6 +139,26 @@ def _prominence(rendering: Rendering, gains: Audio) -> Audio:
     )
     levels: Audio = rendering.levels * gains[rendering.rows]
     return levels / (around + np.float32(augment.EPSILON))
+
+
+def _ends(length: int, strength: Strength, rng: np.random.Generator) -> Audio:
+    """The gain (N,) of a recording whose ends are faded, or not."""
+    gain = np.ones(length, np.float32)
+    for towards in (gain, gain[::-1]):
+        if rng.random() < strength.faded:
+            seconds = np.exp(rng.uniform(np.log(SHORTEST_FADE), np.log(LONGEST_FADE)))
+            faded = min(round(RATE * seconds), length)
+            towards[:faded] *= augment.rising(faded)
+    return gain
+
+
+def _left(ends: Audio, onsets: NDArray[np.int64]) -> Audio:
+    """The mean gain (H,) of the first moment of each hit; nothing is left after the end."""
+    span = round(TOLD * RATE)
+    summed = np.concatenate([[0.0], np.cumsum(ends, dtype=np.float64)])
+    stops = np.minimum(onsets + span, len(ends))
+    left: Audio = ((summed[stops] - summed[onsets]) / span).astype(np.float32)
+    return left
 
 
 def _gains(strength: Strength, rng: np.random.Generator) -> Audio:

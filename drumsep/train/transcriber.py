@@ -18,7 +18,7 @@ from drumsep.train.grooves import read_grooves
 from drumsep.train.growing import grown, halfway
 from drumsep.train.loop import Batch, Report, TrainOptions, run
 from drumsep.train.losses import onset_loss, velocity_loss
-from drumsep.train.mixing import HEAVY, Mix
+from drumsep.train.mixing import HEAVY, NONE, Mix
 from drumsep.train.stem_recordings import credit, read_stem_recordings
 from drumsep.train.storing import save
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, found_in
@@ -40,7 +40,7 @@ RETURN = 30  # batches between them; a multiple of the number of workers
 HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
-PLAIN_RECIPE = Recipe(seconds=10.0, plain=1.0)
+PLAIN_RECIPE = Recipe(seconds=10.0, plain=1.0, strength=NONE)
 PLAIN_CLIPS = 120  # thresholds fitted to fewer follow the kits in them
 PLAIN_SEED = 30_303
 
