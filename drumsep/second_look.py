@@ -26,12 +26,12 @@ from torch import Tensor
 
 from drumsep.adaptation.bands import pooled
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
-from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pieces_of, pull
+from drumsep.adaptation.pieces import PIECE, excerpt, heard, pieces_of
+from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
 from drumsep.drums import STEMS
 from drumsep.dsp import magnitude
 from drumsep.errors import DrumsepError
-from drumsep.masking import framed_blocks
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
 from drumsep.transcriber.model import ORIGIN, Candidates, NetworkTranscriber
@@ -89,18 +89,21 @@ class SecondLook:
         Drums in `options.thresholds` are not looked at again.
         """
         found = self._listener.candidates(recording, options, progress, OFFERED)
-        heard = found.transcription()
-        if not heard.hits:
-            return heard
+        at_first = found.transcription()
+        if not at_first.hits:
+            return at_first
         frames = STFT.frames(recording.frames)
         case = _Case.of(found, options, frames)
-        chosen = excerpt(Strokes.of(heard.hits), frames)
+        chosen = excerpt(Strokes.of(at_first.hits), frames)
         looks = self._learnt(case, _joined(recording, chosen, case, self._templates.device))
-        if len(chosen) * PIECE < frames and any(looks):
-            for scene in _others(recording, chosen, case, self._templates.device):
-                for question, look in zip(QUESTIONS, looks, strict=True):
-                    if look is not None:
-                        _settle(question, look, case, scene)
+        rest = np.setdiff1d(case.pieces, chosen).tolist() if any(looks) else []
+        scenes = _apart(recording, rest, case, self._templates.device) if rest else ()
+        for done, scene in enumerate(scenes):
+            progress("looking again", done / len(rest))
+            for question, look in zip(QUESTIONS, looks, strict=True):
+                if look is not None:
+                    _settle(question, look, case, scene)
+        progress("looking again", 1.0)
         return case.transcription()
 
     def _learnt(self, case: "_Case", scene: "_Scene") -> list["_Look | None"]:
@@ -278,30 +281,29 @@ def _joined(
     recording: Recording, chosen: Sequence[int], case: _Case, device: torch.device
 ) -> _Scene:
     """Some pieces of a recording, end to end."""
-    heard, placed = [], []
-    for first, magnitudes in _pieces(recording, chosen, 0, device):
-        heard.append(magnitudes)
-        placed.append(place(case.strokes, first, first + len(magnitudes), TAIL))
+    pieces = list(_in_bands(recording, chosen, 0, device))
+    placed = [
+        place(case.strokes, first, first + len(magnitudes), TAIL) for first, magnitudes in pieces
+    ]
     hearing = Hearing(Placement.joined(placed), case.strokes, device)
-    return _Scene(torch.cat(heard), hearing, np.isin(case.pieces, chosen))
+    magnitudes = torch.cat([magnitudes for _, magnitudes in pieces])
+    return _Scene(magnitudes, hearing, np.isin(case.pieces, chosen))
 
 
-def _others(
-    recording: Recording, chosen: Sequence[int], case: _Case, device: torch.device
+def _apart(
+    recording: Recording, numbers: Sequence[int], case: _Case, device: torch.device
 ) -> Iterator[_Scene]:
-    """Yield the pieces that are not chosen and hold candidates, with what follows them."""
-    wanted = np.setdiff1d(case.pieces, chosen).tolist()
-    for first, magnitudes in _pieces(recording, wanted, TAIL, device):
+    """Yield pieces of a recording one by one, with what follows them."""
+    for first, magnitudes in _in_bands(recording, numbers, TAIL, device):
         placed = place(case.strokes, first, first + len(magnitudes), TAIL)
         hearing = Hearing(placed, case.strokes, device)
         yield _Scene(magnitudes, hearing, case.pieces == first // PIECE)
 
 
-def _pieces(
-    recording: Recording, wanted: Sequence[int], lookahead: int, device: torch.device
+def _in_bands(
+    recording: Recording, numbers: Sequence[int], lookahead: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (first frame, magnitudes in mono and in bands (T, B)) of pieces, by number."""
     weights = torch.from_numpy(recording.weights).float().to(device)
-    for first, samples in framed_blocks(recording, STFT, PIECE, lookahead, device):
-        if first // PIECE in wanted:
-            yield first, pooled(magnitude(STFT.spectrum(weights @ samples)).T)
+    for first, samples in heard(recording, numbers, lookahead, device):
+        yield first, pooled(magnitude(STFT.spectrum(weights @ samples)).T)

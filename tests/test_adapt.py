@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from drumsep.adaptation import adapt as adapting
-from drumsep.adaptation import starting
+from drumsep.adaptation import pieces
 from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.bands import pooled, spread
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
@@ -293,15 +293,15 @@ class TestLongRecordings:
         hits = [Hit(time / 2, Drum.KICK, 1) for time in range(1200)]
         rare = [Hit(431.0, Drum.CRASH, 1), Hit(77.0, Drum.TOM_MID, 1)]
         strokes = Strokes.of(sorted(hits + rare))
-        chosen = starting.excerpt(strokes, STFT.frames(600 * RATE))
-        assert len(chosen) == starting.PIECES == len(set(chosen))
-        seconds = starting.PIECE * FRAME
+        chosen = pieces.excerpt(strokes, STFT.frames(600 * RATE))
+        assert len(chosen) == pieces.PIECES == len(set(chosen))
+        seconds = pieces.PIECE * FRAME
         assert {int(hit.time // seconds) for hit in rare} <= set(chosen)
 
     def test_strengths_outside_the_excerpt_are_found(self, monkeypatch):
-        for module in (adapting, starting):
+        for module in (adapting, pieces):
             monkeypatch.setattr(module, "PIECE", 60)
-        monkeypatch.setattr(starting, "PIECES", 2)
+        monkeypatch.setattr(pieces, "PIECES", 2)
         beat = np.zeros((1, 4 * RATE), np.float32)
         noise = np.random.default_rng(0).standard_normal(4000) * np.exp(-np.arange(4000) / 700)
         loudness = [1.0, 0.5, 0.25, 1.0, 0.125, 0.5, 0.25, 1.0]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drumsep import second_look
-from drumsep.adaptation import starting
+from drumsep.adaptation import pieces
 from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import RATE
 from drumsep.drums import DRUMS, Drum
@@ -126,8 +126,8 @@ def test_a_drum_that_nothing_else_tells_of_is_left_alone():
 
 def test_long_recordings_are_judged_by_an_excerpt(monkeypatch):
     monkeypatch.setattr(second_look, "PIECE", 172)  # frames, 2 s
-    monkeypatch.setattr(starting, "PIECE", 172)
-    monkeypatch.setattr(starting, "PIECES", 3)
+    monkeypatch.setattr(pieces, "PIECE", 172)
+    monkeypatch.setattr(pieces, "PIECES", 3)
     kicks, toms = bars(16)
     audio = played([*kicks, *toms], seconds=16.5)
     false = [beside(tom, Drum.KICK) for tom in toms[1::5]]

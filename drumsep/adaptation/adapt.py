@@ -1,7 +1,7 @@
 """From first templates and hits to a fit of one recording, in bounded memory.
 
 What the drums sound like is fitted to the energy of all channels, and from there on together with
-where they stand (`multichannel`). Both are learnt from an excerpt (`starting.excerpt`), whatever
+where they stand (`multichannel`). Both are learnt from an excerpt (`pieces.excerpt`), whatever
 the length of the recording; the strengths of hits outside of it are found in a second pass, block
 by block.
 """
@@ -18,12 +18,12 @@ from drumsep.adaptation.belief import doubted_stems
 from drumsep.adaptation.filter import BLOCK, FitFilter
 from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
 from drumsep.adaptation.multichannel import MultichannelModel, Stretch
-from drumsep.adaptation.starting import PIECE, excerpt, first_fit, first_strengths, pull
+from drumsep.adaptation.pieces import PIECE, excerpt, heard, others
+from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import RATE, STFT, Placement, Strokes, place
 from drumsep.devices import blocks_at_once
 from drumsep.drums import DRUM_NAMES, STEMS
 from drumsep.errors import DrumsepError
-from drumsep.masking import framed_blocks
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
 
@@ -86,23 +86,25 @@ def adapt(
     if not strokes:
         return Adapted(MultichannelModel.of(start, strokes, anywhere, alpha), strokes)
     updates = UPDATES if options.adapt is None else options.adapt
-    chosen = excerpt(strokes, STFT.frames(recording.frames))
-    heard = _Heard.of(recording, strokes, chosen, start.device)
+    frames = STFT.frames(recording.frames)
+    chosen = excerpt(strokes, frames)
+    learnt_from = _Heard.of(recording, strokes, chosen, start.device)
     confidences = np.array([hit.confidence for hit in transcription.hits])
     of_drums = np.bincount(strokes.drum, confidences) / np.bincount(strokes.drum)
-    problem = heard.problem(start, strokes, pull(of_drums, start.device))
+    problem = learnt_from.problem(start, strokes, pull(of_drums, start.device))
     progress("adapting", 0.2)
     fit = problem.scaled().learnt(updates)
     progress("adapting", 0.5)
-    if len(chosen) * PIECE < STFT.frames(recording.frames) and updates:
-        fit = replace(fit, strengths=_strengths(recording, strokes, chosen, fit))
+    rest = others(chosen, frames) if updates else []
+    if rest:
+        fit = replace(fit, strengths=_strengths(recording, strokes, rest, fit, progress))
     believed = torch.from_numpy(confidences).to(fit.strengths)
     doubted = doubted_stems(fit.in_bands(), problem, strokes, believed)
     fit = _without(doubted, fit, strokes)
     progress("adapting", 0.7)
     model = MultichannelModel.of(fit, strokes, anywhere, alpha)
     if updates:
-        model = model.learnt(heard.stretches(strokes, model.level))
+        model = model.learnt(learnt_from.stretches(strokes, model.level))
     progress("adapting", 1.0)
     return Adapted(model, strokes, doubted)
 
@@ -117,14 +119,14 @@ class _Heard:
     def of(
         cls, recording: Recording, strokes: Strokes, chosen: list[int], device: torch.device
     ) -> "_Heard":
-        blocks = framed_blocks(recording, STFT, PIECE, 0, device)
-        pieces = (
-            (first, STFT.spectrum(samples)) for first, samples in blocks if first // PIECE in chosen
+        spectra = (
+            (first, STFT.spectrum(samples))
+            for first, samples in heard(recording, chosen, 0, device)
         )
         return cls(
             tuple(
                 (spectrum, place(strokes, first, first + spectrum.shape[-1]))
-                for first, spectrum in pieces
+                for first, spectrum in spectra
             )
         )
 
@@ -159,14 +161,15 @@ def _without(stems: tuple[str, ...], fit: Fit, strokes: Strokes) -> Fit:
     return replace(fit, strengths=fit.strengths.masked_fill(silent.to(fit.strengths.device), 0.0))
 
 
-def _strengths(recording: Recording, strokes: Strokes, chosen: list[int], fit: Fit) -> Tensor:
-    """Strengths with templates held; hits beyond the chosen pieces are judged by their piece."""
+def _strengths(
+    recording: Recording, strokes: Strokes, rest: list[int], fit: Fit, progress: Progress
+) -> Tensor:
+    """Strengths with templates held; hits in the rest of the pieces are judged by their piece."""
     device = fit.device
     strengths = fit.strengths.clone()
     fit = fit.in_bands()
-    for first, samples in framed_blocks(recording, STFT, PIECE, LOOKAHEAD, device):
-        if first // PIECE in chosen:
-            continue
+    for done, (first, samples) in enumerate(heard(recording, rest, LOOKAHEAD, device)):
+        progress("adapting", 0.5 + 0.2 * done / len(rest))
         spectrum = STFT.spectrum(samples)
         placed = place(strokes, first, first + spectrum.shape[-1])
         hearing = Hearing(placed, strokes, device)

@@ -1,8 +1,4 @@
-"""Where a fit begins: first templates, strengths of the hits, and the excerpt to learn from.
-
-Templates are learnt from an excerpt that is at most `PIECES` pieces long, whatever the length of
-the recording.
-"""
+"""Where a fit begins: first templates, and strengths of the hits."""
 
 from collections.abc import Sequence
 
@@ -15,8 +11,6 @@ from drumsep.adaptation.fitting import Fit, Pull
 from drumsep.adaptation.strokes import FIRST, LAGS, LAST, LAYERS, STFT, Strokes
 from drumsep.results import Hit
 
-PIECE = 430  # frames, 5 s: the excerpt is made of such pieces
-PIECES = 6
 PULL, DOUBT = 0.8, 5.0  # of templates to their start, in hits: when certain, and added when not
 
 # Every template starts with a little sound everywhere, dying away, that updates can make grow.
@@ -69,25 +63,3 @@ def pull(confidences: NDArray[np.float64], device: torch.device) -> Pull:
     """
     values = torch.from_numpy(PULL + DOUBT * (1 - confidences)).float()
     return Pull(templates=values.repeat_interleave(LAYERS)[:, None, None].to(device))
-
-
-def pieces_of(strokes: Strokes, frames: int) -> NDArray[np.int64]:
-    """The number of the piece that each hit lies in, (N,), of a recording of so many frames."""
-    return (np.minimum(strokes.position, frames - 1) // PIECE).astype(np.int64)
-
-
-def excerpt(strokes: Strokes, frames: int) -> list[int]:
-    """Numbers of the pieces to learn from, at most PIECES: those with most that is new.
-
-    Each piece in turn is the one with most hits, a hit counting the less, the more of its drum
-    are already chosen: so rare drums are heard as well.
-    """
-    pieces = -(-frames // PIECE)
-    hits = np.zeros((pieces, len(strokes.drums)))
-    np.add.at(hits, (pieces_of(strokes, frames), strokes.drum), 1)
-    chosen: list[int] = []
-    while len(chosen) < min(PIECES, pieces):
-        gain = (hits / (1 + hits[chosen].sum(axis=0))).sum(axis=1)
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-    return sorted(chosen)
