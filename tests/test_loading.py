@@ -9,7 +9,7 @@ from drumsep import loading
 from drumsep.drums import STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.hashing import file_sha256
-from drumsep.results import Hit, Options, Transcription
+from drumsep.results import Audio, Hit, Options, Transcription
 from tests.conftest import drum_loop
 
 
@@ -59,6 +59,15 @@ def test_the_default_model_is_made_of_the_bundled_weights() -> None:
     separation = loading.load().separate(drum_loop())
     assert tuple(separation.stems) == STEMS
     assert {hit.drum for hit in separation.transcription.hits} >= {Drum.KICK}
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.049, 0.05, 0.052])
+def test_a_loop_may_begin_with_its_first_hit(cut: float) -> None:
+    loop = drum_loop()
+    samples = np.ascontiguousarray(loop.samples[:, round(cut * loop.rate) :])
+    hits = loading.load(device="cpu").transcribe(Audio(samples, loop.rate)).hits
+    first = {hit.drum for hit in hits if abs(hit.time - (0.05 - cut)) < 0.01}
+    assert first == {Drum.KICK, Drum.HIHAT_CLOSED}
 
 
 def test_our_idm_renders_what_our_transcriber_hears() -> None:

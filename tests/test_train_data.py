@@ -12,13 +12,13 @@ from drumsep.sampled_kits import RATE, read_kits
 from drumsep.train import patterns
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
-from drumsep.train.mixing import HEAVY, LONGEST_FADE, NONE, PAPER, TOLD, Strength, _left
+from drumsep.train.mixing import CLOSEST, HEAVY, LONGEST_FADE, NONE, PAPER, TOLD, Strength, _left
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
 EVERYTHING = Strength(
     any=1, saturation=1, extreme=1, bleed=1, room=1, crushed_room=1, compressor=1, bus_saturation=1,
-    medium=1, residue=1, faded=1,
+    medium=1, residue=1, faded=1, cut=1,
 )  # fmt: skip
 
 
@@ -76,6 +76,28 @@ def test_faded_ends_are_silent_and_all_between_is_kept(make: Callable[..., Clips
         middle = np.s_[:, longest:-longest]
         scale = np.abs(before.mixture[middle]).max() / np.abs(after.mixture[middle]).max()
         np.testing.assert_allclose(scale * after.mixture[middle], before.mixture[middle], atol=1e-5)
+
+
+def test_a_cut_leaves_silence_before_it_and_all_after_it(make: Callable[..., Clips]) -> None:
+    plain, cut = (
+        [make(Recipe(plain=1, strength=replace(NONE, cut=chance)))[n] for n in range(20)]
+        for chance in (0, 1)
+    )
+    with_a_hit = 0
+    for before, after in zip(plain, cut, strict=True):
+        heard = np.flatnonzero(after.mixture.any(axis=0))
+        begin = heard[0] if len(heard) else RATE
+        scale = np.abs(before.mixture[:, begin:]).max(initial=0) or 1
+        np.testing.assert_allclose(
+            scale * after.mixture[:, begin:], before.mixture[:, begin:], atol=1e-5
+        )
+        onsets = before.rendering.onsets
+        gone = onsets < begin - TOLD * RATE
+        assert not after.prominence[gone].any()
+        whole = onsets >= begin
+        np.testing.assert_array_equal(before.prominence[whole], after.prominence[whole])
+        with_a_hit += (np.abs(onsets - begin) <= CLOSEST * RATE).any()
+    assert 5 <= with_a_hit < 20
 
 
 def test_a_hit_in_a_fade_is_as_prominent_as_what_is_left_of_it() -> None:

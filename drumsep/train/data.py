@@ -54,10 +54,10 @@ class Recipe:
     strength: Strength = Strength()
 
     def plainly(self) -> "Recipe":
-        """The same without any change to grooves and sounds, but for faded ends."""
+        """The same without any change to grooves and sounds, but where it is cut."""
         chances = ("electronic", "kit_swap", "doubling", "pitch", "tone", "damping", "attack")
         never = dict.fromkeys((*chances, "playing", "overlay", "unrelated"), 0.0)
-        strength = replace(NONE, faded=self.strength.faded)
+        strength = replace(NONE, faded=self.strength.faded, cut=self.strength.cut)
         return replace(self, strength=strength, **never)  # type: ignore[arg-type]
 
 

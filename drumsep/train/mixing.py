@@ -23,6 +23,8 @@ Audio = NDArray[np.float32]
 
 LONGEST_TAIL = 1.2  # s of reverberation
 SHORTEST_FADE, LONGEST_FADE = 0.001, 0.03  # s, at the ends
+LATEST_CUT = 1.0  # s, before which nothing is heard
+CLOSEST = 0.004  # s from a cut to the hit that it was made for, at most
 TOLD = 0.005  # s of a hit that tell of it
 
 
@@ -49,9 +51,10 @@ class Strength:
     residue: float = 0.6
     loudest_residue: float = -26.0  # dB against the drums' peak
     faded: float = 0.5  # probability, per end, of a short fade: so are loops and songs cut
+    cut: float = 0.3  # probability that it begins in the midst, half of the time with a hit
 
 
-NONE = Strength(any=0.0, faded=0.0)
+NONE = Strength(any=0.0, faded=0.0, cut=0.0)
 PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a matter of `data`
     any=1.0,
     saturation=0.3,
@@ -69,6 +72,7 @@ PAPER = Strength(  # LarsNet's, section 4; kit swap, doubling and pitch are a ma
     medium=0.0,
     residue=0.0,
     faded=0.0,
+    cut=0.0,
 )
 HEAVY = Strength(
     any=1.0,
@@ -82,6 +86,7 @@ HEAVY = Strength(
     residue=0.9,
     extreme=0.25,
     faded=0.0,
+    cut=0.0,
 )
 
 
@@ -118,7 +123,7 @@ def mix(
         if rng.random() < strength.residue:
             residue = _residue(_to_peak(stems).sum(axis=0), strength, rng)
             stems = _to_peak(stems)
-    ends = _ends(residue.shape[-1], strength, rng)
+    ends = _ends(residue.shape[-1], rendering.onsets, strength, rng)
     stems, residue = stems * ends, residue * ends
     peak = np.abs(stems.sum(axis=0) + residue).max()
     scale = np.float32(1 / peak if peak > augment.EPSILON else 1)
@@ -141,15 +146,31 @@ def _prominence(rendering: Rendering, gains: Audio) -> Audio:
     return levels / (around + np.float32(augment.EPSILON))
 
 
-def _ends(length: int, strength: Strength, rng: np.random.Generator) -> Audio:
-    """The gain (N,) of a recording whose ends are faded, or not."""
+def _ends(
+    length: int, onsets: NDArray[np.int64], strength: Strength, rng: np.random.Generator
+) -> Audio:
+    """The gain (N,) of a recording that is cut from a longer one: silence, and fades.
+
+    A loop begins with its first hit, another recording anywhere in what rings.
+    """
     gain = np.ones(length, np.float32)
-    for towards in (gain, gain[::-1]):
+    begin = _cut(onsets, rng) if rng.random() < strength.cut else 0
+    gain[:begin] = 0
+    for towards in (gain[begin:], gain[::-1]):
         if rng.random() < strength.faded:
             seconds = np.exp(rng.uniform(np.log(SHORTEST_FADE), np.log(LONGEST_FADE)))
-            faded = min(round(RATE * seconds), length)
+            faded = min(round(RATE * seconds), len(towards))
             towards[:faded] *= augment.rising(faded)
     return gain
+
+
+def _cut(onsets: NDArray[np.int64], rng: np.random.Generator) -> int:
+    """The sample that a recording begins with: any, or one just before a hit."""
+    latest = round(LATEST_CUT * RATE)
+    early = onsets[onsets < latest]
+    if rng.random() < 0.5 or not len(early):
+        return int(rng.integers(latest))
+    return int(max(rng.choice(early) - rng.integers(round(CLOSEST * RATE)), 0))
 
 
 def _left(ends: Audio, onsets: NDArray[np.int64]) -> Audio:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from drumsep.drums import DRUMS
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
-from drumsep.transcriber.ensemble import Ensemble
+from drumsep.transcriber.ensemble import LEAD, Ensemble
 
 ORIGIN = "transcriber"
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
@@ -80,11 +81,11 @@ class NetworkTranscriber:
         `Options`.
         """
         hop = self._ensemble.dimensions.hop
-        total = 1 + recording.frames // hop
+        total = LEAD + 1 + recording.frames // hop
         probabilities = np.zeros((len(DRUMS), total), np.float32)
         velocities = np.zeros_like(probabilities)
         if recording.peak == 0:
-            return probabilities, velocities
+            return probabilities[:, LEAD:], velocities[:, LEAD:]
         block = BLOCK * blocks_at_once(self._device, batch)
         for first, margin, samples in self._stretches(recording, total, block):
             with torch.inference_mode():
@@ -95,21 +96,27 @@ class NetworkTranscriber:
             probabilities[:, first : first + count] = probability[:, here]
             velocities[:, first : first + count] = velocity[:, here]
             progress("transcribing", (first + count) / total)
-        return probabilities, velocities
+        return probabilities[:, LEAD:], velocities[:, LEAD:]
 
     def _stretches(
         self, recording: Recording, total: int, block: int
     ) -> Iterator[tuple[int, int, Samples]]:
-        """Yield (first frame, frames of context before it, mono samples of block and context)."""
+        """Yield (first frame, frames of context before it, mono samples of block and context).
+
+        Frames count from LEAD before the recording.
+        """
         hop, context = self._ensemble.dimensions.hop, self._ensemble.context
-        pieces = ahead(recording.mono_blocks(block * hop), self._device)
+        silence = np.zeros(LEAD * hop, np.float32)
+        sound = chain([silence], recording.mono_blocks(block * hop))
+        samples = silence.size + recording.frames
+        pieces = ahead(sound, self._device)
         held = np.zeros(0, np.float32)
         held_from = 0  # frame that the held samples start with
         for first in range(0, total, block):
             start = max(first - context, 0)
             held = held[(start - held_from) * hop :]
             held_from = start
-            stop = min((first + block + context) * hop, recording.frames)
+            stop = min((first + block + context) * hop, samples)
             while held_from * hop + held.size < stop:
                 held = np.concatenate([held, next(pieces)])
             yield first, first - start, held[: stop - held_from * hop]
