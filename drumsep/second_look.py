@@ -95,14 +95,13 @@ class SecondLook:
         frames = STFT.frames(recording.frames)
         case = _Case.of(found, options, frames)
         chosen = excerpt(Strokes.of(at_first.hits), frames)
-        looks = self._learnt(case, _joined(recording, chosen, case, self._templates.device))
-        rest = np.setdiff1d(case.pieces, chosen).tolist() if any(looks) else []
-        scenes = _apart(recording, rest, case, self._templates.device) if rest else ()
-        for done, scene in enumerate(scenes):
-            progress("looking again", done / len(rest))
-            for question, look in zip(QUESTIONS, looks, strict=True):
-                if look is not None:
-                    _settle(question, look, case, scene)
+        device = self._templates.device
+        looks = self._learnt(case, _joined(recording, chosen, case, device))
+        rest = np.setdiff1d(case.pieces, chosen).tolist()
+        if rest and any(looks):
+            for done, scene in enumerate(_apart(recording, rest, case, device)):
+                progress("looking again", done / len(rest))
+                _settle_all(looks, case, scene)
         progress("looking again", 1.0)
         return case.transcription()
 
@@ -116,6 +115,13 @@ class SecondLook:
                 _settle(question, look, case, scene)
             looks.append(look)
         return looks
+
+
+def _settle_all(looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene") -> None:
+    """Ask every question that has learnt something of the hits that lie in the scene."""
+    for question, look in zip(QUESTIONS, looks, strict=True):
+        if look is not None:
+            _settle(question, look, case, scene)
 
 
 def _settle(question: "Question", look: "_Look", case: "_Case", scene: "_Scene") -> None:
