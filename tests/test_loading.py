@@ -70,6 +70,17 @@ def test_a_loop_may_begin_with_its_first_hit(cut: float) -> None:
     assert first == {Drum.KICK, Drum.HIHAT_CLOSED}
 
 
+@pytest.mark.parametrize("background", ["noise", "hum"])
+def test_what_hums_or_hisses_begins_with_no_hit(background: str) -> None:
+    time = np.arange(4 * 44100) / 44100
+    noise = 0.002 * np.random.default_rng(0).standard_normal(time.size)
+    sound = noise if background == "noise" else 0.02 * np.sin(2 * np.pi * 50 * time + 1)
+    samples = drum_loop(4.0).samples + sound.astype(np.float32)
+    samples[:, : 44100 // 2] = sound[: 44100 // 2]
+    hits = loading.load(device="cpu").transcribe(Audio(samples, 44100)).hits
+    assert hits and hits[0].time > 0.4
+
+
 def test_our_idm_renders_what_our_transcriber_hears() -> None:
     assert set(loading.hashes("idm")) == {"idm", "transcriber", "templates"}
     loop = drum_loop()

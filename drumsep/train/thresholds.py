@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from drumsep.drums import DRUMS, STEMS
 from drumsep.train import scoring
 from drumsep.train.validation import Annotated
-from drumsep.transcriber.ensemble import LEAD, UNFITTED, Ensemble
+from drumsep.transcriber.beginning import MOMENT, lead
+from drumsep.transcriber.ensemble import UNFITTED, Ensemble
 from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, candidates, pick, reaching
 
 CANDIDATES = np.arange(0.1, 0.91, 0.05)  # of a threshold
@@ -28,10 +29,12 @@ Sets = Mapping[str, Sequence[Annotated]]
 def transcribed(ensemble: Ensemble, samples: NDArray[np.float32]) -> Probabilities:
     """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
     device = next(ensemble.parameters()).device
-    heard = np.pad(samples, (LEAD * ensemble.dimensions.hop, 0))
+    size = ensemble.dimensions
+    before = lead(samples[: round(MOMENT * size.rate)])
+    heard = np.pad(samples, (before * size.hop, 0))
     with torch.no_grad():
         curves = ensemble(torch.from_numpy(heard)[None].to(device))
-    probabilities, velocities = (curve[0, :, LEAD:].cpu().numpy() for curve in curves)
+    probabilities, velocities = (curve[0, :, before:].cpu().numpy() for curve in curves)
     return probabilities, velocities
 
 

@@ -18,7 +18,6 @@ from drumsep.transcriber.network import Dimensions, Transcriber, fused
 
 KIND = "transcriber"
 UNFITTED = 0.4  # threshold of a drum before thresholds are fitted
-LEAD = 10  # frames of silence that a recording is heard after, as loops begin with their first hit
 
 
 class Ensemble(nn.Module):

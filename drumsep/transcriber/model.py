@@ -13,7 +13,8 @@ from drumsep.drums import DRUMS
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
-from drumsep.transcriber.ensemble import LEAD, Ensemble
+from drumsep.transcriber.beginning import MOMENT, lead
+from drumsep.transcriber.ensemble import Ensemble
 
 ORIGIN = "transcriber"
 LOWEST = 1e-3  # threshold: below it every ripple of silence would be a hit
@@ -80,14 +81,14 @@ class NetworkTranscriber:
         the networks look at. 72 bytes per frame, 26 MB per hour, are kept. `batch` is that of
         `Options`.
         """
-        hop = self._ensemble.dimensions.hop
-        total = LEAD + 1 + recording.frames // hop
+        before = self._lead(recording)
+        total = before + 1 + recording.frames // self._ensemble.dimensions.hop
         probabilities = np.zeros((len(DRUMS), total), np.float32)
         velocities = np.zeros_like(probabilities)
         if recording.peak == 0:
-            return probabilities[:, LEAD:], velocities[:, LEAD:]
+            return probabilities, velocities
         block = BLOCK * blocks_at_once(self._device, batch)
-        for first, margin, samples in self._stretches(recording, total, block):
+        for first, margin, samples in self._stretches(recording, before, block):
             with torch.inference_mode():
                 heard = self._ensemble(sent(samples[None], self._device))
             probability, velocity = (fetched(curves[0]) for curves in heard)
@@ -96,27 +97,35 @@ class NetworkTranscriber:
             probabilities[:, first : first + count] = probability[:, here]
             velocities[:, first : first + count] = velocity[:, here]
             progress("transcribing", (first + count) / total)
-        return probabilities[:, LEAD:], velocities[:, LEAD:]
+        return probabilities[:, before:], velocities[:, before:]
+
+    def _lead(self, recording: Recording) -> int:
+        """Frames of silence that the recording is heard after."""
+        start, needed = np.zeros(0, np.float32), round(MOMENT * self.rate)
+        for piece in recording.mono_blocks(needed):
+            start = np.concatenate([start, piece])
+            if start.size >= needed:
+                break
+        return lead(start[:needed])
 
     def _stretches(
-        self, recording: Recording, total: int, block: int
+        self, recording: Recording, before: int, block: int
     ) -> Iterator[tuple[int, int, Samples]]:
         """Yield (first frame, frames of context before it, mono samples of block and context).
 
-        Frames count from LEAD before the recording.
+        There are so many frames of silence before the recording.
         """
         hop, context = self._ensemble.dimensions.hop, self._ensemble.context
-        silence = np.zeros(LEAD * hop, np.float32)
-        sound = chain([silence], recording.mono_blocks(block * hop))
-        samples = silence.size + recording.frames
-        pieces = ahead(sound, self._device)
+        silence = np.zeros(before * hop, np.float32)
+        total = silence.size + recording.frames
+        pieces = ahead(chain([silence], recording.mono_blocks(block * hop)), self._device)
         held = np.zeros(0, np.float32)
         held_from = 0  # frame that the held samples start with
-        for first in range(0, total, block):
+        for first in range(0, 1 + total // hop, block):
             start = max(first - context, 0)
             held = held[(start - held_from) * hop :]
             held_from = start
-            stop = min((first + block + context) * hop, samples)
+            stop = min((first + block + context) * hop, total)
             while held_from * hop + held.size < stop:
                 held = np.concatenate([held, next(pieces)])
             yield first, first - start, held[: stop - held_from * hop]
