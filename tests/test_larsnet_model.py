@@ -138,6 +138,20 @@ def test_silent_chunks_are_silent_and_never_heard(network: LarsNet) -> None:
     assert len(heard) == 2  # the last block, and the frame that closes the recording
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_frames_that_a_chunk_has_told_are_not_heard_again(network: LarsNet, batch: int) -> None:
+    heard = []
+    hook = network["kick"].register_forward_hook(lambda _, args, __: heard.append(len(args[0])))
+    spectrum = torch.randn(2, SMALL.bins + 1, 2 * SMALL.frames, dtype=torch.complex64)
+    masker = ChunkMasker(network, Options(mask=False, overlap=0.5, batch=batch))
+    seen = masker.block + masker.lookahead
+    starts = range(0, spectrum.shape[-1], masker.block)
+    pieces = [masker.masks(spectrum[..., start : start + seen], start) for start in starts]
+    hook.remove()
+    assert sum(piece.shape[-1] for piece in pieces) == spectrum.shape[-1]
+    assert sum(heard) == 3  # of 64 frames from 0, 32 and 64; those from 96 on are told by the last
+
+
 def test_a_short_chunk_is_heard_as_if_padded_to_full_length() -> None:
     """What is left out of the padding is out of the reach of the masks."""
     size = Dimensions(n_fft=128, hop=32, frames=512, base=1)

@@ -125,10 +125,12 @@ class ChunkMasker:
         starts = range(0, min(magnitudes.shape[-1], self.block), self._step)
         frames = self._network.dimensions.frames
         chunks = [magnitudes[..., first : first + frames] for first in starts]
-        masks = [
-            self._filtered(self._cross_faded(own), chunk)
-            for own, chunk in zip(self._heard(chunks), chunks, strict=True)
-        ]
+        told = start + starts[-1] > 0 and chunks[-1].shape[-1] <= self.lookahead
+        heard = self._heard(chunks[:-1] if told else chunks)
+        masks = [self._cross_faded(own) for own in heard]
+        if told:  # the chunk before the last reached the end of the recording
+            masks.append(self._shared)
+        masks = [self._filtered(*pair) for pair in zip(masks, chunks, strict=True)]
         return _as_recorded(torch.cat(masks, dim=-1) if len(masks) > 1 else masks[0], len(spectrum))
 
     def _filtered(self, masks: Tensor, magnitudes: Tensor) -> Tensor:
@@ -145,8 +147,6 @@ class ChunkMasker:
         """Masks (5, C, F, T) of a chunk up to the next, faded in from the previous chunk's."""
         shared = self._shared
         count = shared.shape[-1]
-        if count == masks.shape[-1]:  # the previous chunk reached the end of the recording
-            return shared
         self._shared = masks[..., self._step :].clone()
         if count:
             rising = (torch.arange(count, device=masks.device) + 0.5) / count

@@ -96,8 +96,9 @@ class Mix:
 
     rendering: Rendering
     residue: Audio  # (C, N)
-    prominence: Audio  # (H,), amplitude of each hit against everything at its time, before rooms,
-    # times what is left of its first moment where the recording begins and ends
+    # (H,), amplitude of each hit against everything at its time, before rooms, times what is left
+    # of its first moment where the recording begins and ends
+    prominence: Audio
 
     @property
     def mixture(self) -> Audio:

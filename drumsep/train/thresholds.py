@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from drumsep.drums import DRUMS, STEMS
 from drumsep.train import scoring
 from drumsep.train.validation import Annotated
-from drumsep.transcriber.beginning import MOMENT, lead
+from drumsep.transcriber.beginning import lead
 from drumsep.transcriber.ensemble import UNFITTED, Ensemble
 from drumsep.transcriber.peaks import STEM_OF_DRUM, Peaks, candidates, pick, reaching
 
@@ -30,7 +30,7 @@ def transcribed(ensemble: Ensemble, samples: NDArray[np.float32]) -> Probabiliti
     """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
     device = next(ensemble.parameters()).device
     size = ensemble.dimensions
-    before = lead(samples[: round(MOMENT * size.rate)])
+    before = lead([samples], size.rate)
     heard = np.pad(samples, (before * size.hop, 0))
     with torch.no_grad():
         curves = ensemble(torch.from_numpy(heard)[None].to(device))

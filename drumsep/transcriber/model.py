@@ -13,7 +13,7 @@ from drumsep.drums import DRUMS
 from drumsep.recording import Recording
 from drumsep.results import Hit, Options, Progress, Samples, Transcription
 from drumsep.transcriber import peaks
-from drumsep.transcriber.beginning import MOMENT, lead
+from drumsep.transcriber.beginning import lead
 from drumsep.transcriber.ensemble import Ensemble
 
 ORIGIN = "transcriber"
@@ -81,7 +81,7 @@ class NetworkTranscriber:
         the networks look at. 72 bytes per frame, 26 MB per hour, are kept. `batch` is that of
         `Options`.
         """
-        before = self._lead(recording)
+        before = lead(recording.mono_blocks(self.rate), self.rate)
         total = before + 1 + recording.frames // self._ensemble.dimensions.hop
         probabilities = np.zeros((len(DRUMS), total), np.float32)
         velocities = np.zeros_like(probabilities)
@@ -98,15 +98,6 @@ class NetworkTranscriber:
             velocities[:, first : first + count] = velocity[:, here]
             progress("transcribing", (first + count) / total)
         return probabilities[:, before:], velocities[:, before:]
-
-    def _lead(self, recording: Recording) -> int:
-        """Frames of silence that the recording is heard after."""
-        start, needed = np.zeros(0, np.float32), round(MOMENT * self.rate)
-        for piece in recording.mono_blocks(needed):
-            start = np.concatenate([start, piece])
-            if start.size >= needed:
-                break
-        return lead(start[:needed])
 
     def _stretches(
         self, recording: Recording, before: int, block: int
