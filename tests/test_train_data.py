@@ -131,6 +131,18 @@ def test_bleed_stays_in_the_stem_of_the_drum_that_leaks(make: Callable[..., Clip
             assert not np.allclose(after, own, atol=1e-4)
 
 
+def test_the_tail_of_a_room_differs_from_side_to_side(make: Callable[..., Clips]) -> None:
+    roomy = replace(NONE, any=1, equaliser=0, bleed=0, room=1, crushed_room=0, medium=0, residue=0)
+    in_the_middle = replace(roomy, channel_swap=0, panning=0, compressor=0, bus_saturation=0)
+    recipe = Recipe(plain=0, overlay=0, unrelated=0, playing=0, strength=in_the_middle)
+    dry, wet = (
+        make(replace(recipe, strength=replace(in_the_middle, room=chance)))[2].mixture
+        for chance in (0, 1)
+    )
+    sides = [np.square(left - right).mean() for left, right in (dry, wet)]
+    assert sides[0] < 1e-12 < 1e-6 < sides[1]
+
+
 def test_the_papers_clips_do_not_bleed(make: Callable[..., Clips]) -> None:
     recipe = replace(PAPER_RECIPE, plain=0.0)
     never = replace(recipe, strength=replace(PAPER, bleed=0.0))
@@ -214,7 +226,8 @@ def test_renderings_are_annotated_by_stem(make: Callable[..., Clips]) -> None:
     assert sum(len(times) for times in recording.times) == len(hits.onsets)
     kicks = hits.onsets[hits.drums == Drum.KICK.position] / RATE
     np.testing.assert_allclose(recording.times[0], np.sort(kicks))
-    assert recording.samples.ndim == 1
+    assert recording.samples.shape[0] == 2
+    assert np.abs(recording.samples.mean(axis=0)).max() == pytest.approx(1)
 
 
 def test_annotated_recordings_are_read_in_both_layouts(tmp_path: Path) -> None:
