@@ -12,7 +12,17 @@ from drumsep.sampled_kits import RATE, read_kits
 from drumsep.train import patterns
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
-from drumsep.train.mixing import CLOSEST, HEAVY, LONGEST_FADE, NONE, PAPER, TOLD, Strength, _left
+from drumsep.train.mixing import (
+    CLOSEST,
+    HEAVY,
+    LONGEST_FADE,
+    NONE,
+    PAPER,
+    TOLD,
+    Strength,
+    _left,
+    _room,
+)
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
@@ -131,16 +141,10 @@ def test_bleed_stays_in_the_stem_of_the_drum_that_leaks(make: Callable[..., Clip
             assert not np.allclose(after, own, atol=1e-4)
 
 
-def test_the_tail_of_a_room_differs_from_side_to_side(make: Callable[..., Clips]) -> None:
-    roomy = replace(NONE, any=1, equaliser=0, bleed=0, room=1, crushed_room=0, medium=0, residue=0)
-    in_the_middle = replace(roomy, channel_swap=0, panning=0, compressor=0, bus_saturation=0)
-    recipe = Recipe(plain=0, overlay=0, unrelated=0, playing=0, strength=in_the_middle)
-    dry, wet = (
-        make(replace(recipe, strength=replace(in_the_middle, room=chance)))[2].mixture
-        for chance in (0, 1)
-    )
-    sides = [np.square(left - right).mean() for left, right in (dry, wet)]
-    assert sides[0] < 1e-12 < 1e-6 < sides[1]
+def test_the_tail_of_a_room_differs_from_side_to_side() -> None:
+    left, right = _room(1 << 17, 2, Strength(), np.random.default_rng(4))
+    alike = abs(np.vdot(left, right)) / np.linalg.norm(left) / np.linalg.norm(right)
+    assert alike < 0.9  # but for the echoes, which are the same
 
 
 def test_the_papers_clips_do_not_bleed(make: Callable[..., Clips]) -> None:
