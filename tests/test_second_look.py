@@ -117,6 +117,25 @@ def test_drums_with_a_threshold_of_the_user_are_not_looked_at_again():
     assert found.of(Drum.KICK) == tuple(sorted([*kicks, false, imagined]))
 
 
+def test_an_open_hat_that_is_only_heard_with_cymbals_is_their_wash():
+    kicks, toms = bars()
+    crashes = [Hit(kick.time, Drum.CRASH, 0.8, 0.95) for kick in kicks[::2]]
+    washes = [beside(crash, Drum.HIHAT_OPEN) for crash in crashes]
+    closed = [
+        beside(crashes[0], Drum.HIHAT_CLOSED),
+        *(beside(tom, Drum.HIHAT_CLOSED) for tom in toms),
+    ]
+    audio, others = played([*kicks, *toms], seconds=6.5), [*kicks, *toms, *crashes, *closed]
+    assert heard(audio, [*others, *washes]).of(Drum.HIHAT_OPEN) == ()
+    assert heard(audio, [*others, *washes]).of(Drum.HIHAT_CLOSED) == tuple(sorted(closed))
+    alone = beside(toms[3], Drum.HIHAT_OPEN)
+    assert heard(audio, [*others, *washes, alone]).of(Drum.HIHAT_OPEN) == tuple(
+        sorted([*washes, alone])
+    )
+    given = heard(audio, [*others, *washes], thresholds={Drum.HIHAT_OPEN: NEEDED})
+    assert given.of(Drum.HIHAT_OPEN) == tuple(washes)
+
+
 def test_a_drum_that_nothing_else_tells_of_is_left_alone():
     _, toms = bars()
     only = beside(toms[1], Drum.KICK)
