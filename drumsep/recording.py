@@ -1,4 +1,4 @@
-"""A source made ready for a model: at its rate, surveyed once, with a signal to listen to.
+"""A source made ready for a model: at its rate, surveyed once, with one mono signal to listen to.
 
 The networks are trained on peak-normalised mono; the published IDM hears fewer kicks when the level
 falls (reference, section 10), so the analysis signal always has a peak of one.
@@ -49,23 +49,9 @@ class Recording:
         """Length in seconds."""
         return self.frames / self.rate
 
-    @property
-    def sides(self) -> int:
-        """Channels that are listened to apart: left and right, or 1 for all in one."""
-        return 2 if self.channels == 2 and not self.cancels else 1
-
     def blocks(self, size: int) -> Iterator[Samples]:
         """Yield float32 (channels, n) with n <= size."""
         return self.source.blocks(size)
-
-    def blocks_of_sides(self, size: int) -> Iterator[Samples]:
-        """Yield float32 (sides, n), whose mean is the mono signal."""
-        if self.sides == 1:
-            yield from (block[None] for block in self.mono_blocks(size))
-            return
-        scale = np.float32(1 / self.peak if self.peak > 0 else 1)
-        for block in self.source.blocks(size):
-            yield block * scale
 
     def mono_blocks(self, size: int) -> Iterator[Samples]:
         """Yield the mono signal as float32 (n,), its peak scaled to one; silence stays silent."""

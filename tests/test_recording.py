@@ -1,4 +1,4 @@
-"""What a model listens to: the right rate, one channel or both sides, a peak of one."""
+"""What a model listens to: the right rate, one channel, a peak of one."""
 
 import numpy as np
 import pytest
@@ -35,27 +35,11 @@ def test_channels_that_cancel_are_heard_one_at_a_time() -> None:
     np.testing.assert_allclose(recording.mono(), -one / np.abs(one).max(), atol=1e-6)
 
 
-@pytest.mark.parametrize(("channels", "sides"), [(1, 1), (2, 2), (3, 1)])
-def test_the_mean_of_the_sides_is_what_is_heard_in_mono(channels: int, sides: int) -> None:
-    recording = survey(drum_loop(channels=channels), 44100)
-    heard = np.concatenate(list(recording.blocks_of_sides(1000)), axis=1)
-    assert heard.shape == (sides, recording.frames) == (recording.sides, recording.frames)
-    np.testing.assert_allclose(heard.mean(axis=0), recording.mono(), atol=1e-6)
-
-
-def test_channels_that_cancel_have_no_sides() -> None:
-    one = drum_loop(channels=1).samples[0]
-    recording = survey(Audio(np.stack([one, -one]), 44100), 44100)
-    (heard,) = recording.blocks_of_sides(recording.frames)
-    np.testing.assert_array_equal(heard, recording.mono()[None])
-
-
 @pytest.mark.parametrize("frames", [0, 1, 1000])
 def test_silence_stays_silent(frames: int) -> None:
     recording = survey(Audio(np.zeros((2, frames), np.float32), 44100), 44100)
     assert recording.peak == 0
     np.testing.assert_array_equal(recording.mono(), np.zeros(frames, np.float32))
-    assert not any(block.any() for block in recording.blocks_of_sides(100))
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,17 +12,7 @@ from drumsep.sampled_kits import RATE, read_kits
 from drumsep.train import patterns
 from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import Groove, Note, read_grooves
-from drumsep.train.mixing import (
-    CLOSEST,
-    HEAVY,
-    LONGEST_FADE,
-    NONE,
-    PAPER,
-    TOLD,
-    Strength,
-    _left,
-    _room,
-)
+from drumsep.train.mixing import CLOSEST, HEAVY, LONGEST_FADE, NONE, PAPER, TOLD, Strength, _left
 from drumsep.train.validation import read_recordings, rendered
 from tests.train_data import write_grooves, write_kit
 
@@ -141,12 +131,6 @@ def test_bleed_stays_in_the_stem_of_the_drum_that_leaks(make: Callable[..., Clip
             assert not np.allclose(after, own, atol=1e-4)
 
 
-def test_the_tail_of_a_room_differs_from_side_to_side() -> None:
-    left, right = _room(1 << 17, 2, Strength(), np.random.default_rng(4))
-    alike = abs(np.vdot(left, right)) / np.linalg.norm(left) / np.linalg.norm(right)
-    assert alike < 0.9  # but for the echoes, which are the same
-
-
 def test_the_papers_clips_do_not_bleed(make: Callable[..., Clips]) -> None:
     recipe = replace(PAPER_RECIPE, plain=0.0)
     never = replace(recipe, strength=replace(PAPER, bleed=0.0))
@@ -230,8 +214,7 @@ def test_renderings_are_annotated_by_stem(make: Callable[..., Clips]) -> None:
     assert sum(len(times) for times in recording.times) == len(hits.onsets)
     kicks = hits.onsets[hits.drums == Drum.KICK.position] / RATE
     np.testing.assert_allclose(recording.times[0], np.sort(kicks))
-    assert recording.samples.shape[0] == 2
-    assert np.abs(recording.samples.mean(axis=0)).max() == pytest.approx(1)
+    assert recording.samples.ndim == 1
 
 
 def test_annotated_recordings_are_read_in_both_layouts(tmp_path: Path) -> None:

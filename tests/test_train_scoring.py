@@ -32,7 +32,7 @@ def test_f_measures_pool_over_recordings() -> None:
 def recording() -> Annotated:
     times = (np.array([0.1, 0.5]), *[np.zeros(0)] * 4)
     velocities = (np.array([0.2, 0.8]), *[np.zeros(0)] * 4)
-    return Annotated("one", np.zeros((1, 100), np.float32), times, velocities)
+    return Annotated("one", np.zeros(100, np.float32), times, velocities)
 
 
 def test_thresholds_rise_over_false_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_velocities_of_matched_hits_correlate() -> None:
     assert thresholds.velocity_correlations([peaks], [recording()], 100.0) == {}
     third = Annotated(
         "three",
-        np.zeros((1, 100), np.float32),
+        np.zeros(100, np.float32),
         (np.array([0.1, 0.3, 0.5]), *[np.zeros(0)] * 4),
         (np.array([0.1, 0.5, 0.4]), *[np.zeros(0)] * 4),
     )

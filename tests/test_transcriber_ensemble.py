@@ -12,7 +12,7 @@ from drumsep.transcriber.ensemble import Ensemble, from_state, to_metadata
 from drumsep.transcriber.network import Dimensions, Transcriber
 
 FIRST = Dimensions(bands=32, channels=4, features=16, blocks=3)
-OTHER = replace(FIRST, long_n_fft=4096, sides=True, detail=3, channels=2, blocks=4)
+OTHER = replace(FIRST, long_n_fft=4096, detail=3, channels=2, blocks=4)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def two() -> Ensemble:
 
 
 def samples() -> torch.Tensor:
-    return torch.randn(2, 2, 5000, generator=torch.Generator().manual_seed(1))
+    return torch.randn(2, 5000, generator=torch.Generator().manual_seed(1))
 
 
 def test_they_are_believed_on_average(two: Ensemble) -> None:

@@ -20,9 +20,8 @@ TOY = Dimensions(bands=16, channels=2, features=8, blocks=2)
 
 @pytest.fixture
 def toy() -> NetworkTranscriber:
-    torch.manual_seed(4)
-    other = replace(TOY, long_n_fft=4096, sides=True, blocks=3)
-    ensemble = Ensemble([Transcriber(TOY), Transcriber(other)])
+    torch.manual_seed(0)
+    ensemble = Ensemble([Transcriber(TOY), Transcriber(replace(TOY, long_n_fft=4096, blocks=3))])
     with torch.no_grad():
         for parameter in ensemble.parameters():
             parameter.mul_(1.5)  # so that the logits spread around the thresholds
@@ -46,22 +45,10 @@ def test_blocks_change_nothing(
 
 
 @pytest.mark.parametrize("frames", [0, 1, 440, 441, 5000])
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_short_recordings_are_heard(toy: NetworkTranscriber, frames: int, channels: int) -> None:
-    noise = np.random.default_rng(0).standard_normal((channels, frames)).astype(np.float32)
+def test_short_recordings_are_heard(toy: NetworkTranscriber, frames: int) -> None:
+    noise = np.random.default_rng(0).standard_normal((1, frames)).astype(np.float32)
     found = heard(toy, Audio(noise, 44100), Options())
     assert all(0 <= hit.time <= found.duration for hit in found.hits)
-
-
-def test_where_drums_stand_is_heard(toy: NetworkTranscriber) -> None:
-    mono = drum_loop(channels=1).samples[0]
-    everywhere, aside = (
-        toy.activations(survey(Audio(np.stack([left * mono, mono]), 44100), 44100), no_progress)[0]
-        for left in (1.0, 0.5)
-    )
-    alone, _ = toy.activations(survey(Audio(mono[None], 44100), 44100), no_progress)
-    np.testing.assert_allclose(everywhere, alone, atol=1e-6)
-    assert np.abs(aside - alone).max() > 1e-4
 
 
 def test_silence_has_no_hits(toy: NetworkTranscriber) -> None:

@@ -14,42 +14,33 @@ from drumsep.transcriber.peaks import CONFIRMING, LEAN, NEARBY, SIDE, candidates
 
 TOY = Dimensions(bands=32, channels=4, features=16, blocks=3)
 DETAILED = replace(TOY, long_n_fft=4096, short_n_fft=1024, detail=3)
-STEREO = replace(TOY, sides=True)
-LEFT, SPREAD = 2, 3  # images of the sides
 
 
-@pytest.fixture(
-    params=[TOY, DETAILED, STEREO, replace(DETAILED, sides=True)],
-    ids=["first", "detailed", "stereo", "second"],
-)
+@pytest.fixture(params=[TOY, DETAILED], ids=["first", "second"])
 def toy(request: pytest.FixtureRequest) -> Transcriber:
     torch.manual_seed(0)
     return Transcriber(request.param).eval()
 
 
 @pytest.mark.parametrize("samples", [1, 440, 441, 5000])
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_frames_are_centred_on_multiples_of_the_hop(
-    toy: Transcriber, samples: int, channels: int
-) -> None:
-    log_mel = toy.log_mel(torch.randn(2, channels, samples))
-    images = 4 if toy.dimensions.sides else 2
-    assert log_mel.shape == (2, images, TOY.bands, 1 + samples // TOY.hop)
+def test_frames_are_centred_on_multiples_of_the_hop(toy: Transcriber, samples: int) -> None:
+    log_mel = toy.log_mel(torch.randn(2, samples))
+    assert log_mel.shape == (2, 2, TOY.bands, 1 + samples // TOY.hop)
     onsets, velocities = toy(log_mel)
     assert onsets.shape == velocities.shape == (2, len(DRUMS), log_mel.shape[-1])
 
 
 def test_a_click_is_loudest_in_its_frame_and_silence_is_zero(toy: Transcriber) -> None:
-    click = torch.zeros(1, 1, 44100)
+    click = torch.zeros(1, 44100)
     assert not toy.log_mel(click).any()
-    click[..., 30 * TOY.hop] = 1
+    click[0, 30 * TOY.hop] = 1
     assert toy.log_mel(click)[0, 1].sum(0).argmax() == 30
 
 
 def test_context_is_what_a_frame_depends_on(toy: Transcriber) -> None:
-    samples = torch.randn(1, 2, 200 * TOY.hop)
+    samples = torch.randn(1, 200 * TOY.hop)
     changed = samples.clone()
-    changed[0, :, 100 * TOY.hop] += 1
+    changed[0, 100 * TOY.hop] += 1
     with torch.no_grad():
         before, after = (toy(toy.log_mel(one))[0][0] for one in (samples, changed))
     touched = torch.nonzero((before != after).any(0)).flatten()
@@ -61,39 +52,12 @@ def test_context_is_what_a_frame_depends_on(toy: Transcriber) -> None:
 def test_stretches_change_nothing(
     toy: Transcriber, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    log_mel = toy.log_mel(torch.randn(2, 2, 100 * TOY.hop))
+    log_mel = toy.log_mel(torch.randn(2, 100 * TOY.hop))
     with torch.no_grad():
         whole = toy(log_mel)
         monkeypatch.setattr(network, "STRETCH", length)
         for in_stretches, at_once in zip(toy(log_mel), whole, strict=True):
             torch.testing.assert_close(in_stretches, at_once)
-
-
-def test_the_level_of_a_band_is_that_of_the_mean_and_sides_tell_the_rest() -> None:
-    ears, mono_ears = Transcriber(STEREO), Transcriber(TOY)
-    left = torch.randn(1, 1, 5000)
-    heard = ears.log_mel(torch.cat([left, torch.zeros_like(left)], dim=1))
-    torch.testing.assert_close(heard[:, :2], mono_ears.log_mel(left / 2))
-    alone = torch.log1p(network.LOUDNESS * mono_ears.mel(left)[:, 1])
-    torch.testing.assert_close(heard[:, LEFT], alone)
-    torch.testing.assert_close(heard[:, SPREAD], alone / 2 - heard[:, 1])
-
-
-def test_exchanged_sides_change_the_sign_of_what_is_left() -> None:
-    ears, samples = Transcriber(STEREO), torch.randn(1, 2, 5000)
-    one, other = ears.log_mel(samples), ears.log_mel(samples.flip(1))
-    torch.testing.assert_close(one[:, LEFT], -other[:, LEFT])
-    torch.testing.assert_close(one[:, [0, 1, SPREAD]], other[:, [0, 1, SPREAD]])
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_where_nothing_stands_aside_the_sides_are_zero(channels: int) -> None:
-    mono = torch.randn(1, 1, 5000)
-    heard = Transcriber(STEREO).log_mel(mono.expand(-1, channels, -1))
-    assert heard[:, :LEFT].any()
-    torch.testing.assert_close(
-        heard[:, LEFT:], torch.zeros_like(heard[:, LEFT:]), atol=2e-5, rtol=0
-    )
 
 
 @pytest.mark.parametrize("dimensions", [Dimensions(), SECOND])

@@ -13,7 +13,7 @@ from torch import Tensor
 from drumsep.errors import DrumsepError
 from drumsep.transcriber.network import Dimensions, Transcriber
 
-SHAPE = ("sides", "channels", "features", "blocks")  # of `Dimensions`, that may grow
+SHAPE = ("channels", "features", "blocks")  # of `Dimensions`, that may grow
 
 
 def grown(small: Transcriber, dimensions: Dimensions) -> Transcriber:

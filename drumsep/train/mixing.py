@@ -233,7 +233,7 @@ def _room_and_tone(
     direct = augment.spectrum(near, size) * _tone(size, strength, rng)
     if rng.random() >= strength.room:
         return augment.inverse(direct, length, size)
-    around = augment.spectrum(far, size) * _room(size, far.shape[1], strength, rng)
+    around = augment.spectrum(far, size) * _room(size, strength, rng)
     if rng.random() >= strength.crushed_room:
         return augment.inverse(direct + around, length, size)
     wet = augment.inverse(around, length, size)
@@ -259,21 +259,16 @@ def _tone(size: int, strength: Strength, rng: np.random.Generator) -> Audio:
     return response
 
 
-def _room(
-    size: int, channels: int, strength: Strength, rng: np.random.Generator
-) -> NDArray[np.complexfloating]:
-    """The frequency responses (C, F) of early echoes and tails, from a booth to a hall or a plate.
-
-    The channels have the same echoes, and tails that differ, as in a room with two microphones.
-    """
-    tail = np.zeros((channels, int(LONGEST_TAIL * RATE)), np.float32)
+def _room(size: int, strength: Strength, rng: np.random.Generator) -> NDArray[np.complexfloating]:
+    """The frequency response of early echoes and a tail, from a booth to a hall or a plate."""
+    tail = np.zeros(int(LONGEST_TAIL * RATE), np.float32)
     decay = np.exp(rng.uniform(np.log(0.12), np.log(2.0)))
-    dulling, delay = rng.uniform(0, 0.9), rng.uniform(0, 0.03)
-    for one in tail:
-        diffuse = augment.decaying_noise(rng, min(decay, LONGEST_TAIL), decay, dulling, delay)
-        one[: len(diffuse)] += diffuse[: tail.shape[-1]]
+    diffuse = augment.decaying_noise(
+        rng, min(decay, LONGEST_TAIL), decay, rng.uniform(0, 0.9), rng.uniform(0, 0.03)
+    )
+    tail[: len(diffuse)] += diffuse[: len(tail)]
     echoes = augment.early_reflections(rng, int(rng.integers(2, 20)), rng.uniform(0.004, 0.05))
-    tail[:, : len(echoes)] += echoes * np.float32(rng.uniform(0, 1.5))
+    tail[: len(echoes)] += echoes * np.float32(rng.uniform(0, 1.5))
     level = decibels(rng.uniform(-24, strength.loudest_room))
     return augment.spectrum(tail * np.float32(level), size)
 

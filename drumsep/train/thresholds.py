@@ -27,11 +27,11 @@ Sets = Mapping[str, Sequence[Annotated]]
 
 
 def transcribed(ensemble: Ensemble, samples: NDArray[np.float32]) -> Probabilities:
-    """Onset probabilities and velocities (9, T) of samples (C, N), whole at once."""
+    """Onset probabilities and velocities (9, T) of mono samples (N,), whole at once."""
     device = next(ensemble.parameters()).device
     size = ensemble.dimensions
-    before = lead([samples.mean(axis=0)], size.rate)
-    heard = np.pad(samples, ((0, 0), (before * size.hop, 0)))
+    before = lead([samples], size.rate)
+    heard = np.pad(samples, (before * size.hop, 0))
     with torch.no_grad():
         curves = ensemble(torch.from_numpy(heard)[None].to(device))
     probabilities, velocities = (curve[0, :, before:].cpu().numpy() for curve in curves)

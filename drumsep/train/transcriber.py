@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,16 +24,8 @@ from drumsep.train.storing import save
 from drumsep.train.thresholds import WINDOW, f_measures, fit_thresholds, found_in
 from drumsep.train.validation import Annotated, at_peak, read_recordings, rendered
 from drumsep.transcriber.ensemble import Ensemble, from_state, to_metadata
-from drumsep.transcriber.network import (
-    RESOLUTIONS,
-    SECOND,
-    Dimensions,
-    Transcriber,
-    compressed,
-)
+from drumsep.transcriber.network import SECOND, Dimensions, Transcriber, compressed
 from drumsep.transcriber.peaks import LEAN, SIDE
-
-Audio = NDArray[np.float32]
 
 COMMAND = "drumsep train transcriber"
 LEARNING_RATE, BATCH = 2e-3, 8  # unless asked otherwise
@@ -46,7 +37,6 @@ TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
 VELOCITY_WEIGHT = 5.0  # of the mean square error, which is 20 times smaller than the onset loss
 USES = 3  # of every clip: rendering takes as long as learning
 RETURN = 30  # batches between them; a multiple of the number of workers
-NARROWEST, WIDEST = -0.5, 2.0  # of stereo clips, beside what they are; kept within 0 and 1
 HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
@@ -102,10 +92,10 @@ class TranscriberTrainee:
         self._share = -(-batch // USES)
 
     def batch(self, number: int) -> Batch:
-        """Magnitudes (B, images, bands, T); onsets, velocities and weights (B, 9, T).
+        """Magnitudes (B, 2, bands, T); onsets, velocities and weights (B, 9, T).
 
         A third of the clips are new; the others were new `RETURN` and twice as many batches ago,
-        and come at another level, and maybe with their sides exchanged.
+        and come at another level.
         """
         clips = [
             (number + turn * RETURN) * self._share + place
@@ -113,7 +103,7 @@ class TranscriberTrainee:
             for place in range(self._share)
         ][: self._batch]
         rng = np.random.default_rng((1, number))
-        rows = [_varied(self._example(clip), rng) for clip in clips]
+        rows = [_at_level(self._example(clip), rng) for clip in clips]
         self._forget(before=(number + 1) * self._share)
         return tuple(torch.stack(column) for column in zip(*rows, strict=True))
 
@@ -121,8 +111,7 @@ class TranscriberTrainee:
         """Clip `number`, its mixture's peak at 1, and its targets; kept for a while."""
         if number not in self._examples:
             mix = self._clips[number]
-            width = np.random.default_rng((2, number)).uniform(NARROWEST, WIDEST)
-            samples = torch.from_numpy(at_peak(_narrowed(mix.mixture, min(max(width, 0), 1))))
+            samples = torch.from_numpy(at_peak(mix.mixture.mean(axis=0)))
             with torch.no_grad():
                 mel = self._listener.mel(samples[None])[0]
             self._examples[number] = mel, *targets(mix, self.dimensions, mel.shape[-1])
@@ -152,32 +141,18 @@ class TranscriberTrainee:
         return {"score": float(np.mean(overall)) if overall else 0.0, **scores}
 
 
-def _narrowed(mixture: Audio, width: float) -> Audio:
-    """A mixture (C, N) with its channels nearer to their mean, which they are at a width of 0."""
-    mean = mixture.mean(axis=0)
-    narrowed: Audio = mean + np.float32(width) * (mixture - mean)
-    return narrowed
-
-
-def _varied(example: Batch, rng: np.random.Generator) -> Batch:
-    """An example up to QUIETEST dB softer and, half of the time, mirrored."""
+def _at_level(example: Batch, rng: np.random.Generator) -> Batch:
+    """An example up to QUIETEST dB softer."""
     mel, *truth = example
     level = -min(abs(rng.normal(0, 7)), QUIETEST)
-    if len(mel) > RESOLUTIONS and rng.random() < 0.5:
-        long, short, left, right = torch.split(mel, 1)
-        mel = torch.cat([long, short, right, left])
     return mel * 10 ** (level / 20), *truth
 
 
 def _with_tone(log_mel: Tensor) -> Tensor:
-    """Log-mel (B, images, bands, T) under random tone controls, the same for both windows.
-
-    What tells of the sides is the same under all of them.
-    """
+    """Log-mel (B, 2, bands, T) under random tone controls, the same for both windows."""
     points = torch.randn(len(log_mel), 1, 7, device=log_mel.device) * TONE_SPREAD
     tone = functional.interpolate(points, size=log_mel.shape[2], mode="linear")
-    mean, sides = log_mel[:, :RESOLUTIONS], log_mel[:, RESOLUTIONS:]
-    return torch.cat([functional.relu(mean + tone[..., None]), sides], dim=1)
+    return functional.relu(log_mel + tone[..., None])
 
 
 def train(
@@ -195,13 +170,11 @@ def train(
     Raises:
         DrumsepError: `options.start` holds more than one network, or one that is larger.
     """
+    kits, sets = read_kits(options.kits, channels=1), validation_sets(options)
+    recordings = read_stem_recordings(options.stems, needed="onsets")
+    clips = Clips(kits, read_grooves(options.grooves), Recipe(), options.seed, recordings)
     start, beside = _card(options.start), _card(options.beside)
     begun = _begun(start, dimensions or (SECOND if beside else Dimensions()))
-    channels = 2 if begun.dimensions.sides else 1
-    kits, sets = read_kits(options.kits, channels), validation_sets(options)
-    recordings = read_stem_recordings(options.stems, needed="onsets")
-    recipe = Recipe(channels=channels)
-    clips = Clips(kits, read_grooves(options.grooves), recipe, options.seed, recordings)
     trainee = TranscriberTrainee(copy.deepcopy(begun), clips, options.batch, sets)
     network = run(trainee, options, report)
     assert isinstance(network, Transcriber)

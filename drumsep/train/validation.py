@@ -18,7 +18,7 @@ from drumsep.train.scoring import Times
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """Audio (C, N), its mean with a peak of 1, the times of its hits by stem, their velocities."""
+    """Mono audio (N,) with a peak of 1, the times of its hits by stem and their velocities."""
 
     name: str
     samples: NDArray[np.float32]
@@ -48,7 +48,7 @@ def _annotated(name: str, mixture: Path, onsets: Path) -> Annotated:
     own = [[hit for hit in hits if hit.drum.stem == stem] for stem in STEMS]
     return Annotated(
         name=name,
-        samples=at_peak(audio.samples),
+        samples=at_peak(audio.samples.mean(axis=0)),
         times=tuple(np.array([hit.time for hit in one]) for one in own),
         velocities=tuple(np.array([hit.velocity for hit in one if known]) for one in own),
     )
@@ -67,13 +67,13 @@ def _from_clip(clips: Clips, number: int) -> Annotated:
     chosen = [own[np.argsort(hits.onsets[own], kind="stable")] for own in chosen]
     return Annotated(
         name=f"rendered-{number}",
-        samples=at_peak(mix.mixture),
+        samples=at_peak(mix.mixture.mean(axis=0)),
         times=tuple(hits.onsets[own] / RATE for own in chosen),
         velocities=tuple(hits.velocities[own].astype(np.float64) for own in chosen),
     )
 
 
 def at_peak(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples (C, N) scaled so that their mean has a peak of 1; silence stays."""
-    peak = float(np.abs(samples.mean(axis=0)).max(initial=0))
+    """Samples scaled to a peak of 1; silence stays."""
+    peak = float(np.abs(samples).max(initial=0))
     return samples / np.float32(peak) if peak > 0 else samples

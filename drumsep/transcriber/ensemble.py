@@ -53,7 +53,7 @@ class Ensemble(nn.Module):
         return max(one.context for one in self.members)
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (B, C, N), as for `log_mel` -> onset probabilities, velocities (B, 9, T)."""
+        """Samples (B, N) with a peak of 1 -> onset probabilities and velocities (B, 9, T)."""
         heard = [one(one.log_mel(samples)) for one in self.members]
         probabilities = torch.stack([logits.sigmoid() for logits, _ in heard]).mean(dim=0)
         return probabilities, torch.stack([velocities for _, velocities in heard]).mean(dim=0)

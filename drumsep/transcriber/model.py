@@ -102,24 +102,24 @@ class NetworkTranscriber:
     def _stretches(
         self, recording: Recording, before: int, block: int
     ) -> Iterator[tuple[int, int, Samples]]:
-        """Yield (first frame, frames of context before it, samples (C, n) of block and context).
+        """Yield (first frame, frames of context before it, mono samples of block and context).
 
         There are so many frames of silence before the recording.
         """
         hop, context = self._ensemble.dimensions.hop, self._ensemble.context
-        silence = np.zeros((recording.sides, before * hop), np.float32)
-        total = before * hop + recording.frames
-        pieces = ahead(chain([silence], recording.blocks_of_sides(block * hop)), self._device)
-        held = silence[:, :0]
+        silence = np.zeros(before * hop, np.float32)
+        total = silence.size + recording.frames
+        pieces = ahead(chain([silence], recording.mono_blocks(block * hop)), self._device)
+        held = np.zeros(0, np.float32)
         held_from = 0  # frame that the held samples start with
         for first in range(0, 1 + total // hop, block):
             start = max(first - context, 0)
-            held = held[:, (start - held_from) * hop :]
+            held = held[(start - held_from) * hop :]
             held_from = start
             stop = min((first + block + context) * hop, total)
-            while held_from * hop + held.shape[1] < stop:
-                held = np.concatenate([held, next(pieces)], axis=1)
-            yield first, first - start, held[:, : stop - held_from * hop]
+            while held_from * hop + held.size < stop:
+                held = np.concatenate([held, next(pieces)])
+            yield first, first - start, held[: stop - held_from * hop]
 
 
 def _hits(found: peaks.Peaks, frame_rate: float, duration: float) -> Iterator[Hit]:

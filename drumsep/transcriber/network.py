@@ -24,7 +24,6 @@ LOUDNESS = 1000.0  # log-mel is log(1 + LOUDNESS * magnitude): linear below -60 
 KERNEL = 3  # frames and bands of every convolution that looks around
 RARE = -4.0  # logit of an onset in a network that has learnt nothing: most frames have none
 RESOLUTIONS = 2  # windows: the long one tells pitches apart, the short one hits
-CHANNELS = 2  # that have sides
 HALVINGS = 4  # of the bands
 PIECE = 250  # frames that are transformed at a time
 GROUP = 32  # bands whose filters are applied together: over half of all filters' bins are zero
@@ -40,7 +39,6 @@ class Dimensions(Sizes):
     short_n_fft: int = 512  # samples, and the short window
     hop: int = 441  # samples
     bands: int = 128  # mel bands of each window
-    sides: bool = False  # it hears where drums stand, too, in stereo
     lowest: float = 30.0  # Hz
     highest: float = 16000.0  # Hz
     detail: int = 0  # channels of a convolution of all bands; 0: they are halved at once
@@ -54,20 +52,14 @@ class Dimensions(Sizes):
         """Frames per second."""
         return self.rate / self.hop
 
-    @property
-    def images(self) -> int:
-        """Spectrograms of one recording that it looks at."""
-        return RESOLUTIONS + (CHANNELS if self.sides else 0)
 
-
-# Of the shipped networks: it listens longer, so that toms have a pitch, and to both sides.
-SECOND = Dimensions(
-    long_n_fft=4096, short_n_fft=1024, sides=True, detail=8, channels=16, features=128, blocks=7
+SECOND = Dimensions(  # of the shipped networks: it listens longer, so that toms have a pitch
+    long_n_fft=4096, short_n_fft=1024, detail=8, channels=16, features=128, blocks=7
 )
 
 
 class Transcriber(nn.Module):
-    """Onsets and velocities of nine drums from peak-normalised drums at `dimensions.rate`."""
+    """Onsets and velocities of nine drums from peak-normalised mono drums at `dimensions.rate`."""
 
     long_window: Tensor
     short_window: Tensor
@@ -84,10 +76,10 @@ class Transcriber(nn.Module):
             self.register_buffer(f"{name}_filters", filters, persistent=False)
             self._spans[n_fft] = _spans(filters)
 
-        first = size.detail or size.images
+        first = size.detail or RESOLUTIONS
         widths = [first, *(size.channels * times for times in range(1, HALVINGS + 1))]
         self.pyramid = nn.Sequential(
-            *([_Convolution(size.images, first, stride=1)] if size.detail else []),
+            *([_Convolution(RESOLUTIONS, first, stride=1)] if size.detail else []),
             *(_Convolution(*pair, stride=2) for pair in zip(widths, widths[1:], strict=False)),
         )
         folded = size.bands // 2**HALVINGS
@@ -112,50 +104,41 @@ class Transcriber(nn.Module):
         return around * len(self.pyramid) + dilated + window
 
     def log_mel(self, samples: Tensor) -> Tensor:
-        """Log-mel spectrograms of audio whose channels have a mean with a peak of 1.
+        """Log-mel spectrograms of mono audio with a peak of 1.
 
-        `samples` (B, C, N) -> (B, images, bands, T), T = 1 + N // hop; frame f is centred on
-        sample f * hop, and silence is 0. The images are those of `compressed`.
+        `samples` (B, N) -> (B, 2, bands, T), T = 1 + N // hop; frame f is centred on sample
+        f * hop, and silence is 0. The axis of 2 is the long and the short window.
         """
         return compressed(self.mel(samples))
 
     def mel(self, samples: Tensor) -> Tensor:
-        """Magnitudes per mel band, proportional to the samples (B, C, N); shaped as `log_mel`.
+        """Magnitudes per mel band, proportional to the samples; shaped as `log_mel`."""
+        both = [
+            self._mel(samples, self.long_window, self.long_filters),
+            self._mel(samples, self.short_window, self.short_filters),
+        ]
+        return torch.stack(both, dim=1)
 
-        The long and the short window of the mean of the channels; where sides are heard then the
-        short one of left and of right, which are the mean again where there are not two.
-        """
-        mean, wanted = samples.mean(dim=1, keepdim=True), self.dimensions.images
-        stereo = self.dimensions.sides and samples.shape[1] == CHANNELS
-        long = self._mel(mean, self.long_window, self.long_filters)
-        short = self._mel(samples if stereo else mean, self.short_window, self.short_filters)
-        return torch.cat([long, short if stereo else short.expand(-1, wanted - 1, -1, -1)], dim=1)
+    def _mel(self, samples: Tensor, window: Tensor, filters: Tensor) -> Tensor:
+        """Magnitudes (B, bands, T) of samples (B, N); one is a sine of amplitude one.
 
-    def _mel(self, signals: Tensor, window: Tensor, filters: Tensor) -> Tensor:
-        """Magnitudes (B, V, bands, T) of signals (B, C, N); one is a sine of amplitude one.
-
-        One view of one signal, of two three: their mean, and each. A piece at a time: the spectra
-        of a whole recording would be new memory, twice as slow.
+        A piece at a time: the spectra of a whole recording would be new memory, twice as slow.
         """
         size, hop = len(window), self.dimensions.hop
-        padded = functional.pad(signals, (size // 2, size // 2))
-        frames = 1 + signals.shape[-1] // hop
+        padded = functional.pad(samples, (size // 2, size // 2))
+        frames = 1 + samples.shape[-1] // hop
         pieces = []
         for start in range(0, frames, PIECE):
             stop = min(start + PIECE, frames)
-            piece = padded[..., start * hop : (stop - 1) * hop + size].flatten(0, 1)
+            piece = padded[:, start * hop : (stop - 1) * hop + size]
             bins = torch.stft(piece, size, hop, window=window, center=False, return_complex=True)
-            bins = bins[:, : filters.shape[1]].view(*signals.shape[:2], filters.shape[1], -1)
-            if signals.shape[1] > 1:
-                bins = torch.cat([bins.mean(dim=1, keepdim=True), bins], dim=1)
-            heard = magnitude(bins)
+            heard = magnitude(bins[:, : filters.shape[1]])
             groups = zip(torch.split(filters, GROUP), self._spans[size], strict=True)
-            mels = [own[:, a:b] @ heard[..., a:b, :] for own, (a, b) in groups]
-            pieces.append(torch.cat(mels, dim=2))
+            pieces.append(torch.cat([own[:, a:b] @ heard[:, a:b] for own, (a, b) in groups], dim=1))
         return torch.cat(pieces, dim=-1)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel (B, images, bands, T) -> onset logits and velocities 0..1, (B, 9, T) each."""
+        """Log-mel (B, 2, bands, T) -> onset logits (B, 9, T) and velocities 0..1 (B, 9, T)."""
         features = self._folded(log_mel.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             features = features + block(features)
@@ -163,7 +146,7 @@ class Transcriber(nn.Module):
         return onsets, velocities.sigmoid()
 
     def _folded(self, image: Tensor) -> Tensor:
-        """Features (B, features, 1, T) of images (B, images, bands, T), frequency folded.
+        """Features (B, features, 1, T) of an image (B, 2, bands, T), frequency folded.
 
         A stretch at a time, which fits a cache, with the frames around it that it looks at; in
         training all at once, as normalisations then depend on all of it.
@@ -262,16 +245,8 @@ def _fuse(layers: nn.Sequential) -> None:
 
 
 def compressed(mel: Tensor) -> Tensor:
-    """Magnitudes (B, images, bands, T) as the network takes them: linear below -60 dB, then log.
-
-    Of the sides it gets how much louder left is than right, and how much louder both are than
-    their mean; where nothing stands aside both are 0.
-    """
-    level = torch.log1p(LOUDNESS * mel)
-    if mel.shape[1] == RESOLUTIONS:
-        return level
-    long, short, left, right = torch.split(level, 1, dim=1)
-    return torch.cat([long, short, left - right, (left + right) / 2 - short], dim=1)
+    """Magnitudes as the network takes them: linear below -60 dB, logarithmic above."""
+    return torch.log1p(LOUDNESS * mel)
 
 
 def mel_filters(size: Dimensions, n_fft: int) -> Tensor:
