@@ -221,10 +221,10 @@ QUESTIONS: tuple[Question, ...] = (_Unsure(), *(_Beside(mistaken) for mistaken i
 
 def _washes(case: _Case) -> Mask:
     """Believed open hi-hats of a recording that has none but together with cymbals."""
-    hats = case.believed & np.array([hit.drum is Drum.HIHAT_OPEN for hit in case.found.hits])
-    cymbals = case.times[case.believed & (case.stems == STEMS.index("cymbals"))]
-    alone = hats & ~_near(case.times, cymbals)
-    washes: Mask = hats & case.open & ~alone.any()
+    believed = case.believed
+    hats = believed & np.array([hit.drum is Drum.HIHAT_OPEN for hit in case.found.hits])
+    cymbals = case.times[believed & (case.stems == STEMS.index("cymbals"))]
+    washes: Mask = hats & case.open & _near(case.times[hats], cymbals).all()
     return washes
 
 

@@ -2,8 +2,8 @@
 
 Nothing tells the networks what was before a recording, so they take its first moment for the rest
 of something: of 60 hits of eval-dev that loops were cut to begin with they hear 10, and 56 after
-silence. What merely rings at a cut is then taken for a hit as well, in every second recording. One
-that begins softly is left alone: after silence even its noise would be a hit.
+silence. What merely rings at a cut is then taken for a hit as well, in every second recording that
+is cut there. One that begins softly is left alone: after silence even its noise would be a hit.
 """
 
 from collections.abc import Iterable
