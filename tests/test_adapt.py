@@ -210,6 +210,13 @@ class TestUpdates:
         back = (problem.hearing.of_hits(values) * strengths).sum()
         torch.testing.assert_close(there, back)
 
+    def test_what_hits_hear_of_the_model_is_the_model(self, problem):
+        strengths, values = torch.rand(3), torch.rand(90, problem.magnitudes.shape[1])
+        spectra = problem.start.templates.flatten(0, 1)
+        model = problem.hearing.activations(strengths).T @ spectra
+        of_hits = problem.hearing.spectra_of_hits(spectra, values)
+        torch.testing.assert_close((model * values).sum(0), strengths @ of_hits)
+
     def test_the_scaled_start_is_as_loud_as_the_recording(self, problem):
         start = problem.scaled().start
         model = problem.hearing.activations(start.strengths).T @ start.templates.flatten(0, 1)

@@ -20,7 +20,7 @@ from drumsep.second_look import EVEN, SecondLook
 from drumsep.transcriber.model import Candidates
 
 NEEDED = 0.5
-PITCHES = {Drum.KICK: 60.0, Drum.TOM_FLOOR: 95.0, Drum.SNARE: 220.0}  # Hz
+PITCHES = {Drum.KICK: 60.0, Drum.TOM_FLOOR: 95.0, Drum.TOM_HIGH: 150.0, Drum.SNARE: 220.0}  # Hz
 
 
 def stroke(drum, seconds=0.4):
@@ -155,6 +155,41 @@ def test_long_recordings_are_judged_by_an_excerpt(monkeypatch):
     found = heard(audio, [*kicks, *toms, *false, *imagined])
     assert found.of(Drum.KICK) == tuple(kicks)
     assert found.of(Drum.TOM_FLOOR) == tuple(toms)
+
+
+def toms_by_turns(count, apart=0.5):
+    """What is played, on the floor tom and the high one by turns."""
+    drums = [Drum.TOM_FLOOR, Drum.TOM_HIGH] * count
+    return [Hit(0.2 + apart * place, drum, 0.8, 0.95) for place, drum in enumerate(drums)]
+
+
+def misnamed(hits, numbers):
+    """The same hits, some of them called mid toms."""
+    return [
+        replace(hit, drum=Drum.TOM_MID) if number in numbers else hit
+        for number, hit in enumerate(hits)
+    ]
+
+
+@pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
+def test_toms_that_sound_alike_get_one_name(length, monkeypatch):
+    monkeypatch.setattr(second_look, "PIECE", length)
+    monkeypatch.setattr(pieces, "PIECE", length)
+    hits = toms_by_turns(4)
+    audio = played(hits, seconds=4.5)
+    assert heard(audio, misnamed(hits, (2, 5))).hits == tuple(hits)
+    assert heard(audio, misnamed(hits, (0, 2, 4, 6))).hits == tuple(misnamed(hits, (0, 2, 4, 6)))
+
+
+def test_toms_at_one_place_and_those_with_a_threshold_of_the_user_keep_their_names():
+    hits = toms_by_turns(4)
+    audio, called = played(hits, seconds=4.5), misnamed(hits, (2, 5))
+    given = dict.fromkeys((Drum.TOM_HIGH, Drum.TOM_MID, Drum.TOM_FLOOR), NEEDED)
+    assert heard(audio, called, thresholds=given).hits == tuple(called)
+    both = [replace(called[2], drum=Drum.TOM_FLOOR), called[2]]
+    found = heard(audio, [*called, both[0]]).hits
+    assert [hit for hit in found if hit.time == called[2].time] == sorted(both)
+    assert all(hit in found for number, hit in enumerate(hits) if number != 2)
 
 
 @pytest.mark.parametrize("hits", [(), (Hit(0.3, Drum.KICK, 0.8, 0.2),)])

@@ -58,7 +58,8 @@ class Hearing:
         self._shape = (len(strokes.drums) * ROWS, placement.frames)
         self._hits = len(strokes)
         self._row = torch.from_numpy(placement.row).to(device)
-        self._cell = self._row * placement.frames + torch.from_numpy(placement.frame).to(device)
+        self._frame = torch.from_numpy(placement.frame).to(device)
+        self._cell = self._row * placement.frames + self._frame
         self._hit = torch.from_numpy(placement.hit).to(device)
         self._coefficient = torch.from_numpy(placement.coefficient).to(device)
 
@@ -75,6 +76,11 @@ class Hearing:
     def of_levels(self, levels: Tensor) -> Tensor:
         """The same of levels (K * L,) that every frame has."""
         return self._per_hit(levels[self._row])
+
+    def spectra_of_hits(self, spectra: Tensor, values: Tensor) -> Tensor:
+        """Spectra (K * L, X) where each hit hears them, times values (T, X), summed: (N, X)."""
+        entries = spectra[self._row].mul_(values[self._frame]).mul_(self._coefficient[:, None])
+        return entries.new_zeros(self._hits, entries.shape[1]).index_add_(0, self._hit, entries)
 
     def _per_hit(self, entries: Tensor) -> Tensor:
         sums = entries.new_zeros(self._hits)
