@@ -14,13 +14,13 @@ the fit decides. In 68 renders of the validation kits 32 of 100 kicks beside a t
 of 1004 others.
 
 Open hi-hats that are never heard without a cymbal are the wash of the cymbal, and refused: in 114
-renders and recordings there were ten of them, in three, and none was a hi-hat. Last, tom hits that
-sound alike are given to one drum (`toms`).
+renders and recordings there were ten of them, in three, and none was a hi-hat. Last, toms
+and hi-hats are named by what sounds like them (`naming`).
 
 On eval-dev the onset F rises from 0.958 to 0.966, on real-dev from 0.938 to 0.942.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,9 +36,9 @@ from drumsep.adaptation.strokes import LAGS, RATE, STFT, Placement, Strokes, pla
 from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.dsp import magnitude
 from drumsep.errors import DrumsepError
+from drumsep.naming import named_as_most, toms_told_apart
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
-from drumsep.toms import LOW, one_drum_each
 from drumsep.transcriber.model import ORIGIN, Candidates, NetworkTranscriber
 
 OFFERED = 0.4  # of what a hit needs: from there on it is looked at
@@ -61,7 +61,7 @@ UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
 STRENGTH_UPDATES = 6  # with templates held, of all
 FREE = Pull(strengths=0.02)
 COMPARED = 2  # hits that tell what is usual, at least
-BODY = 12  # frames, 0.14 s: what toms are told apart by
+BODY = 18  # frames, 0.21 s: what drums are told apart by
 TAIL = 40  # frames, 0.5 s: what is listened to of a hit, and beyond a piece
 
 Mask = NDArray[np.bool_]
@@ -104,15 +104,15 @@ class SecondLook:
         device = self._templates.device
         scene = _joined(recording, chosen, case, device)
         looks = self._learnt(case, scene)
-        toms = _Toms(case, scene, self._templates)
+        names = _Names(case, scene, self._templates)
         rest = np.setdiff1d(case.pieces, chosen).tolist()
-        if rest and (any(looks) or toms.doubtful(case).any()):
+        if rest:
             for done, scene in enumerate(_apart(recording, rest, case, device)):
                 progress("looking again", done / len(rest))
                 _settle_all(looks, case, scene)
-                toms.listen(case, scene)
+                names.listen(case, scene)
         case.refused |= _washes(case)
-        toms.settle(case)
+        names.settle(case)
         progress("looking again", 1.0)
         return case.transcription()
 
@@ -242,41 +242,61 @@ def _washes(case: _Case) -> Mask:
     return washes
 
 
-class _Toms:
-    """Which hits on toms are of one drum? Asked once when all of a recording have been heard."""
+@dataclass(frozen=True)
+class _Family:
+    """Drums of one stem that are mistaken for each other, and what tells them apart."""
+
+    stem: str
+    bands: slice
+    named: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
+
+    def doubtful(self, case: _Case) -> Mask:
+        """Believed hits on these drums."""
+        own: Mask = case.believed & (case.stems == STEMS.index(self.stem)) & case.open
+        return own
+
+
+FAMILIES = (
+    _Family("toms", slice(2, 30), toms_told_apart),  # 43 to 625 Hz
+    _Family("hihat", slice(12, None), named_as_most),  # from 258 Hz on
+)
+
+
+class _Names:
+    """Which drum of its family was hit? Asked once all hits of a recording have been heard."""
 
     def __init__(self, case: _Case, scene: "_Scene", templates: Tensor) -> None:
-        """Learn from a scene, and hear those that lie in it."""
+        """Learn from a scene, and hear the hits that lie in it."""
         self._sounds: dict[int, NDArray[np.float32]] = {}  # by the number of the candidate
         self._look: _Look | None = None
-        if self.doubtful(case).any():
+        if self._doubtful(case).any():
             self._look = _Look.of(case, _none(case), scene, templates)
             self._hear(self._look, case, scene)
 
-    def doubtful(self, case: _Case) -> Mask:
-        """Believed hits on toms."""
-        toms: Mask = case.believed & (case.stems == STEMS.index("toms")) & case.open
-        return toms
-
     def listen(self, case: _Case, scene: "_Scene") -> None:
-        """Hear what those that lie in another scene sound like."""
-        if self._look is not None and (self.doubtful(case) & scene.inside).any():
+        """Hear the hits that lie in another scene."""
+        if self._look is not None and (self._doubtful(case) & scene.inside).any():
             self._look.strengths(case, _none(case), scene)
             self._hear(self._look, case, scene)
 
-    def _hear(self, look: "_Look", case: _Case, scene: "_Scene") -> None:
-        own = np.flatnonzero(self.doubtful(case) & scene.inside)
-        self._sounds |= dict(zip(own.tolist(), look.sounds(scene)[own], strict=True))
-
     def settle(self, case: _Case) -> None:
-        """Give hits that sound alike to one drum, but for those on two toms at once."""
-        heard = sorted(self._sounds)
-        times, counts = np.unique(case.times[heard], return_counts=True)
-        at_once = times[counts > 1]
-        numbers = [number for number in heard if case.times[number] not in at_once]
-        if len(numbers) > 1:
-            sounds = np.stack([self._sounds[number] for number in numbers])
-            case.drums[numbers] = one_drum_each(sounds, case.drums[numbers])
+        """Name hits by what sounds like them, but for those on two drums of a family at once."""
+        heard = np.array(sorted(self._sounds), np.int64)
+        for family in FAMILIES:
+            own = heard[family.doubtful(case)[heard]]
+            times, counts = np.unique(case.times[own], return_counts=True)
+            own = own[~np.isin(case.times[own], times[counts > 1])]
+            if len(own) > 1:
+                sounds = np.stack([self._sounds[number][:, family.bands] for number in own])
+                case.drums[own] = family.named(sounds, case.drums[own])
+
+    def _doubtful(self, case: _Case) -> Mask:
+        doubtful: Mask = np.any([family.doubtful(case) for family in FAMILIES], axis=0)
+        return doubtful
+
+    def _hear(self, look: "_Look", case: _Case, scene: "_Scene") -> None:
+        own = np.flatnonzero(self._doubtful(case) & scene.inside)
+        self._sounds |= dict(zip(own.tolist(), look.sounds(scene)[own], strict=True))
 
 
 def _none(case: _Case) -> Mask:
@@ -288,7 +308,7 @@ class _Scene:
     """A stretch of a recording, in mono and in bands, and the hits that lie in it."""
 
     magnitudes: Tensor  # (T, B)
-    low: Tensor  # (C, T, low bins), powers of the channels
+    powers: Tensor  # (C, T, B), of the channels
     hearing: Hearing
     inside: Mask  # (H,)
 
@@ -334,10 +354,10 @@ class _Look:
         return relative
 
     def sounds(self, scene: _Scene) -> NDArray[np.float32]:
-        """What the hits of a scene sound like at first: their powers in low bins, (H, C, bins)."""
-        templates = self._fit.templates[..., LOW]
+        """What the hits of a scene sound like at first: their powers in bands, (H, C, B)."""
+        templates = self._fit.templates
         model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
-        shares = scene.low / model.clamp_min(TINY)
+        shares = scene.powers / model.clamp_min(TINY)
         body = torch.from_numpy((LAGS >= 0) & (LAGS <= BODY)).to(templates)
         sound = (templates * body[:, None]).flatten(0, 1)
         heard = [scene.hearing.spectra_of_hits(sound, of_channel) for of_channel in shares]
@@ -374,27 +394,27 @@ def _joined(
     ]
     hearing = Hearing(Placement.joined(placed), case.strokes, device)
     magnitudes = torch.cat([magnitudes for _, magnitudes, _ in pieces])
-    low = torch.cat([low for _, _, low in pieces], dim=1)
-    return _Scene(magnitudes, low, hearing, np.isin(case.pieces, chosen))
+    powers = torch.cat([powers for _, _, powers in pieces], dim=1)
+    return _Scene(magnitudes, powers, hearing, np.isin(case.pieces, chosen))
 
 
 def _apart(
     recording: Recording, numbers: Sequence[int], case: _Case, device: torch.device
 ) -> Iterator[_Scene]:
     """Yield pieces of a recording one by one, with what follows them."""
-    for first, magnitudes, low in _in_bands(recording, numbers, TAIL, device):
+    for first, magnitudes, powers in _in_bands(recording, numbers, TAIL, device):
         placed = place(case.strokes, first, first + len(magnitudes), TAIL)
         hearing = Hearing(placed, case.strokes, device)
-        yield _Scene(magnitudes, low, hearing, case.pieces == first // PIECE)
+        yield _Scene(magnitudes, powers, hearing, case.pieces == first // PIECE)
 
 
 def _in_bands(
     recording: Recording, numbers: Sequence[int], lookahead: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield (first frame, magnitudes in mono and in bands, powers of low bins) of pieces."""
+    """Yield (first frame, magnitudes in mono (T, B), powers of channels (C, T, B)) of pieces."""
     weights = torch.from_numpy(recording.weights).to(device)
     for first, samples in heard(recording, numbers, lookahead, device):
         spectra = STFT.spectrum(samples)  # (C, F, T)
         mono = torch.tensordot(weights.to(spectra), spectra, dims=1)
-        low = spectra[:, LOW].transpose(1, 2)
-        yield first, pooled(magnitude(mono).T), low.real.square() + low.imag.square()
+        powers = spectra.real.square().add_(spectra.imag.square())
+        yield first, pooled(magnitude(mono).T), pooled(powers.transpose(1, 2))

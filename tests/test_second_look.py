@@ -20,7 +20,14 @@ from drumsep.second_look import EVEN, SecondLook
 from drumsep.transcriber.model import Candidates
 
 NEEDED = 0.5
-PITCHES = {Drum.KICK: 60.0, Drum.TOM_FLOOR: 95.0, Drum.TOM_HIGH: 150.0, Drum.SNARE: 220.0}  # Hz
+PITCHES = {  # Hz
+    Drum.KICK: 60.0,
+    Drum.TOM_FLOOR: 95.0,
+    Drum.TOM_HIGH: 150.0,
+    Drum.SNARE: 220.0,
+    Drum.HIHAT_CLOSED: 4000.0,
+    Drum.HIHAT_OPEN: 5500.0,
+}
 
 
 def stroke(drum, seconds=0.4):
@@ -130,9 +137,9 @@ def test_an_open_hat_that_is_only_heard_with_cymbals_is_their_wash():
     assert found.of(Drum.HIHAT_OPEN) == ()
     assert found.of(Drum.HIHAT_CLOSED) == tuple(sorted(closed))
     alone = beside(toms[3], Drum.HIHAT_OPEN)
-    assert heard(audio, [*others, *washes, alone]).of(Drum.HIHAT_OPEN) == tuple(
-        sorted([*washes, alone])
-    )
+    kept = heard(audio, [*others, *washes, alone]).hits
+    hats = sorted(hit.time for hit in [*closed, *washes, alone])
+    assert [hit.time for hit in kept if hit.drum.stem == "hihat"] == hats
     given = heard(audio, [*others, *washes], thresholds={Drum.HIHAT_OPEN: NEEDED})
     assert given.of(Drum.HIHAT_OPEN) == tuple(washes)
 
@@ -157,39 +164,56 @@ def test_long_recordings_are_judged_by_an_excerpt(monkeypatch):
     assert found.of(Drum.TOM_FLOOR) == tuple(toms)
 
 
-def toms_by_turns(count, apart=0.5):
-    """What is played, on the floor tom and the high one by turns."""
-    drums = [Drum.TOM_FLOOR, Drum.TOM_HIGH] * count
-    return [Hit(0.2 + apart * place, drum, 0.8, 0.95) for place, drum in enumerate(drums)]
+def by_turns(drums, count):
+    """Two drums struck by turns, twice a second."""
+    return [Hit(0.2 + 0.5 * turn, drums[turn % 2], 0.8, 0.95) for turn in range(count)]
 
 
-def misnamed(hits, numbers):
-    """The same hits, some of them called mid toms."""
+def called(hits, drum, numbers):
+    """The same hits, some of them called another drum."""
     return [
-        replace(hit, drum=Drum.TOM_MID) if number in numbers else hit
-        for number, hit in enumerate(hits)
+        replace(hit, drum=drum) if number in numbers else hit for number, hit in enumerate(hits)
     ]
+
+
+TOMS, HATS = (Drum.TOM_FLOOR, Drum.TOM_HIGH), (Drum.HIHAT_CLOSED, Drum.HIHAT_OPEN)
 
 
 @pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
 def test_toms_that_sound_alike_get_one_name(length, monkeypatch):
     monkeypatch.setattr(second_look, "PIECE", length)
     monkeypatch.setattr(pieces, "PIECE", length)
-    hits = toms_by_turns(4)
+    hits = by_turns(TOMS, 8)
     audio = played(hits, seconds=4.5)
-    assert heard(audio, misnamed(hits, (2, 5))).hits == tuple(hits)
-    assert heard(audio, misnamed(hits, (0, 2, 4, 6))).hits == tuple(misnamed(hits, (0, 2, 4, 6)))
+    assert heard(audio, called(hits, Drum.TOM_MID, (2, 5))).hits == tuple(hits)
+    all_mid = called(hits, Drum.TOM_MID, (0, 2, 4, 6))
+    assert heard(audio, all_mid).hits == tuple(all_mid)
 
 
-def test_toms_at_one_place_and_those_with_a_threshold_of_the_user_keep_their_names():
-    hits = toms_by_turns(4)
-    audio, called = played(hits, seconds=4.5), misnamed(hits, (2, 5))
-    given = dict.fromkeys((Drum.TOM_HIGH, Drum.TOM_MID, Drum.TOM_FLOOR), NEEDED)
-    assert heard(audio, called, thresholds=given).hits == tuple(called)
-    both = [replace(called[2], drum=Drum.TOM_FLOOR), called[2]]
-    found = heard(audio, [*called, both[0]]).hits
-    assert [hit for hit in found if hit.time == called[2].time] == sorted(both)
-    assert all(hit in found for number, hit in enumerate(hits) if number != 2)
+@pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
+def test_hats_that_sound_alike_are_all_open_or_all_closed(length, monkeypatch):
+    monkeypatch.setattr(second_look, "PIECE", length)
+    monkeypatch.setattr(pieces, "PIECE", length)
+    hits = by_turns(HATS, 8)
+    audio = played(hits, seconds=4.5)
+    offered = called(called(hits, Drum.HIHAT_OPEN, (2,)), Drum.HIHAT_CLOSED, (5,))
+    assert heard(audio, offered).hits == tuple(hits)
+
+
+@pytest.mark.parametrize("drums", [TOMS, HATS], ids=["toms", "hats"])
+def test_drums_with_a_threshold_of_the_user_keep_their_names(drums):
+    hits = by_turns(drums, 8)
+    audio, offered = played(hits, seconds=4.5), called(hits, drums[1], (2,))
+    assert heard(audio, offered).hits == tuple(hits)
+    assert heard(audio, offered, thresholds=dict.fromkeys(drums, NEEDED)).hits == tuple(offered)
+
+
+def test_hits_on_two_toms_at_once_keep_their_names():
+    hits = by_turns(TOMS, 8)
+    audio = played(hits, seconds=4.5)
+    both = [replace(hits[2], drum=Drum.TOM_MID), replace(hits[2], drum=Drum.TOM_HIGH)]
+    others = hits[:2] + hits[3:]
+    assert heard(audio, [*others, *both]).hits == tuple(sorted([*others, *both]))
 
 
 @pytest.mark.parametrize("hits", [(), (Hit(0.3, Drum.KICK, 0.8, 0.2),)])

