@@ -25,7 +25,7 @@ SURE = 0.85  # probability from which a second drum of a stem counts as struck a
 CERTAIN = 0.95
 CONFIRMING = 2
 NEARBY = 2000  # frames
-DOUBT_OF_CYMBALS = {Drum.CRASH: 0.3, Drum.RIDE: 0.2}
+DOUBT_OF_CYMBALS = {Drum.CRASH: 0.35, Drum.RIDE: 0.2}
 DOUBT = np.array([DOUBT_OF_CYMBALS.get(drum, 0.0) for drum in DRUMS], np.float32)
 
 # How training marks an onset at frame f + d, |d| <= 1/2: 1 at f, SIDE + LEAN * d at f + 1 and
