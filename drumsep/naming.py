@@ -10,10 +10,10 @@ network calls 128 of 2025 strokes on hi-hats open or closed by mistake; 71 stay 
 is worth 0.5, 0.7 and 0.1 dB.
 """
 
+from itertools import permutations
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.optimize import linear_sum_assignment
 
 from drumsep.drums import DRUMS
 
@@ -40,8 +40,11 @@ def toms_told_apart(powers: Powers, drums: Drums) -> Drums:
     groups, _ = _groups(powers, ALIKE_TOMS, len(TOMS))
     votes = np.zeros((groups.max() + 1, len(TOMS)))
     np.add.at(votes, (groups, np.searchsorted(TOMS, drums)), 1)
-    _, names = linear_sum_assignment(votes, maximize=True)
-    named: Drums = TOMS[names[groups]]
+    names = max(
+        permutations(range(len(TOMS)), len(votes)),
+        key=lambda names: votes[range(len(votes)), names].sum(),
+    )
+    named: Drums = TOMS[list(names)][groups]
     return named
 
 
@@ -67,13 +70,33 @@ def _groups(
     """
     sounds = _directions(powers.reshape(len(powers), -1) ** (POWER / 2))
     chosen = np.unique(np.linspace(0, len(sounds) - 1, COMPARED).astype(int))
-    tree = linkage(_distances(sounds[chosen]), "average")
-    found = fcluster(tree, distance, "distance")
-    if found.max() > most:
-        found = fcluster(tree, most, "maxclust")
+    found = linked(1 - sounds[chosen] @ sounds[chosen].T, distance, most)
     means = [sounds[chosen][found == group].mean(axis=0) for group in np.unique(found)]
     nearness = sounds @ _directions(np.stack(means)).T
     return nearness.argmax(axis=1), nearness.max(axis=1) > 1 - distance
+
+
+def linked(distances: NDArray[np.floating], limit: float, most: int) -> Drums:
+    """Groups (N,) by average linkage (Sokal and Michener 1958) of distances (N, N) between all.
+
+    The nearest groups are joined until the mean distance of any two exceeds the limit and there are
+    at most `most`. SciPy does the same, but importing it takes a fifth of the time of a short file.
+    """
+    between = np.array(distances, np.float64)
+    np.fill_diagonal(between, np.inf)
+    groups, sizes = np.arange(len(between)), np.ones(len(between))
+    for joined in range(len(between) - 1):
+        one, other = np.unravel_index(between.argmin(), between.shape)
+        if between[one, other] > limit and len(between) - joined <= most:
+            break
+        pair = [one, other]
+        mean = np.average(between[pair], axis=0, weights=sizes[pair])
+        mean[pair] = np.inf
+        between[one] = between[:, one] = mean
+        between[other] = between[:, other] = np.inf
+        sizes[one] += sizes[other]
+        groups[groups == other] = one
+    return groups
 
 
 def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -82,10 +105,3 @@ def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths[lengths == 0] = 1
     scaled: NDArray[np.float32] = vectors / lengths
     return scaled
-
-
-def _distances(directions: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine distances of all pairs, as `linkage` takes them."""
-    first, second = np.triu_indices(len(directions), 1)
-    cosines = (directions @ directions.T)[first, second]
-    return np.clip(1 - cosines.astype(np.float64), 0, None)

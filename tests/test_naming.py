@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
 
 from drumsep.drums import Drum
-from drumsep.naming import COMPARED, TOMS, named_as_most, toms_told_apart
+from drumsep.naming import COMPARED, TOMS, linked, named_as_most, toms_told_apart
 
 BINS = 28
 HIGH, MID, FLOOR = TOMS
@@ -104,3 +106,21 @@ def test_silence_is_grouped_as_well(silent):
     drums = np.array([HIGH, HIGH, FLOOR])
     assert set(toms_told_apart(powers, drums)) <= set(TOMS)
     assert set(named_as_most(powers, drums)) <= set(drums)
+
+
+@given(
+    count=st.integers(2, 30),
+    limit=st.floats(0, 1),
+    most=st.integers(1, 30),
+    seed=st.integers(0, 1000),
+)
+def test_groups_are_those_of_scipy(count, limit, most, seed):
+    distances = np.random.default_rng(seed).uniform(0, 1, (count, count))
+    distances = (distances + distances.T) / 2
+    np.fill_diagonal(distances, 0)
+    tree = linkage(squareform(distances), "average")
+    expected = fcluster(tree, limit, "distance")
+    if expected.max() > most:
+        expected = fcluster(tree, most, "maxclust")
+    groups = linked(distances, limit, most)
+    assert len(set(groups)) == len(set(expected)) == len(set(zip(groups, expected, strict=True)))
