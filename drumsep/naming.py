@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from drumsep.drums import DRUMS
 
 POWER = 1.5  # of magnitudes: the louder partials count more
-COMPARED = 300  # hits, at most, that are all compared with each other
-ALIKE_TOMS, ALIKE_HATS = 0.12, 0.1  # mean cosine distance up to which groups sound alike
+COMPARED = 200  # hits, at most, that are all compared with each other
+ALIKE_TOMS, ALIKE_HATS = 0.12, 0.04  # mean cosine distance up to which groups sound alike
 
 TOMS = np.array([drum.position for drum in DRUMS if drum.stem == "toms"])
 
@@ -89,12 +89,12 @@ def linked(distances: NDArray[np.floating], limit: float, most: int) -> Drums:
         one, other = np.unravel_index(between.argmin(), between.shape)
         if between[one, other] > limit and len(between) - joined <= most:
             break
-        pair = [one, other]
-        mean = np.average(between[pair], axis=0, weights=sizes[pair])
-        mean[pair] = np.inf
+        size = sizes[one] + sizes[other]
+        mean = (sizes[one] * between[one] + sizes[other] * between[other]) / size
+        mean[[one, other]] = np.inf
         between[one] = between[:, one] = mean
         between[other] = between[:, other] = np.inf
-        sizes[one] += sizes[other]
+        sizes[one] = size
         groups[groups == other] = one
     return groups
 

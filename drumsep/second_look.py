@@ -104,7 +104,8 @@ class SecondLook:
         device = self._templates.device
         scene = _joined(recording, chosen, case, device)
         looks = self._learnt(case, scene)
-        names = _Names(case, scene, self._templates)
+        names = _Names(self._latest(looks, case, scene))
+        names.listen(case, scene)
         rest = np.setdiff1d(case.pieces, chosen).tolist()
         if rest:
             for done, scene in enumerate(_apart(recording, rest, case, device)):
@@ -126,6 +127,13 @@ class SecondLook:
                 _settle(question, look, case, scene)
             looks.append(look)
         return looks
+
+    def _latest(self, looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene") -> "_Look":
+        """The last look that was taken; a new one where nothing was doubtful."""
+        for look in reversed(looks):
+            if look is not None:
+                return look
+        return _Look.of(case, np.zeros(len(case.times), bool), scene, self._templates)
 
 
 def _settle_all(looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene") -> None:
@@ -248,6 +256,7 @@ class _Family:
 
     stem: str
     bands: slice
+    sides: bool  # whether they stand in different places; then bands are single bins
     named: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
 
     def doubtful(self, case: _Case) -> Mask:
@@ -257,27 +266,26 @@ class _Family:
 
 
 FAMILIES = (
-    _Family("toms", slice(2, 30), toms_told_apart),  # 43 to 625 Hz
-    _Family("hihat", slice(12, None), named_as_most),  # from 258 Hz on
+    _Family("toms", slice(2, 30), sides=True, named=toms_told_apart),  # 43 to 625 Hz
+    _Family("hihat", slice(12, None), sides=False, named=named_as_most),  # from 258 Hz on
 )
 
 
 class _Names:
     """Which drum of its family was hit? Asked once all hits of a recording have been heard."""
 
-    def __init__(self, case: _Case, scene: "_Scene", templates: Tensor) -> None:
-        """Learn from a scene, and hear the hits that lie in it."""
+    def __init__(self, look: "_Look") -> None:
+        """`look` is what has been learnt of the recording's drums."""
+        self._look = look
         self._sounds: dict[int, NDArray[np.float32]] = {}  # by the number of the candidate
-        self._look: _Look | None = None
-        if self._doubtful(case).any():
-            self._look = _Look.of(case, _none(case), scene, templates)
-            self._hear(self._look, case, scene)
 
     def listen(self, case: _Case, scene: "_Scene") -> None:
-        """Hear the hits that lie in another scene."""
-        if self._look is not None and (self._doubtful(case) & scene.inside).any():
-            self._look.strengths(case, _none(case), scene)
-            self._hear(self._look, case, scene)
+        """Hear the hits that lie in a scene, once it is settled which are believed."""
+        for family in FAMILIES:
+            own = np.flatnonzero(family.doubtful(case) & scene.inside)
+            if len(own):
+                sounds = self._look.sounds(scene, family)[own]
+                self._sounds |= dict(zip(own.tolist(), sounds, strict=True))
 
     def settle(self, case: _Case) -> None:
         """Name hits by what sounds like them, but for those on two drums of a family at once."""
@@ -287,20 +295,8 @@ class _Names:
             times, counts = np.unique(case.times[own], return_counts=True)
             own = own[~np.isin(case.times[own], times[counts > 1])]
             if len(own) > 1:
-                sounds = np.stack([self._sounds[number][:, family.bands] for number in own])
+                sounds = np.stack([self._sounds[number] for number in own])
                 case.drums[own] = family.named(sounds, case.drums[own])
-
-    def _doubtful(self, case: _Case) -> Mask:
-        doubtful: Mask = np.any([family.doubtful(case) for family in FAMILIES], axis=0)
-        return doubtful
-
-    def _hear(self, look: "_Look", case: _Case, scene: "_Scene") -> None:
-        own = np.flatnonzero(self._doubtful(case) & scene.inside)
-        self._sounds |= dict(zip(own.tolist(), look.sounds(scene)[own], strict=True))
-
-
-def _none(case: _Case) -> Mask:
-    return np.zeros(len(case.times), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,9 +304,17 @@ class _Scene:
     """A stretch of a recording, in mono and in bands, and the hits that lie in it."""
 
     magnitudes: Tensor  # (T, B)
-    powers: Tensor  # (C, T, B), of the channels
+    samples: tuple[Tensor, ...]  # (C, n) each, of the pieces
     hearing: Hearing
     inside: Mask  # (H,)
+
+    def powers(self, family: _Family) -> Tensor:
+        """In the bands of a family (C, T, B'): of all channels, or in mono (C = 1)."""
+        if not family.sides:
+            return self.magnitudes[None, :, family.bands].square()
+        spectra = [STFT.spectrum(piece)[:, family.bands] for piece in self.samples]
+        channels = torch.cat(spectra, dim=2).transpose(1, 2)
+        return channels.real.square() + channels.imag.square()
 
 
 class _Look:
@@ -353,11 +357,11 @@ class _Look:
         relative: NDArray[np.float64] = found / self._usual
         return relative
 
-    def sounds(self, scene: _Scene) -> NDArray[np.float32]:
-        """What the hits of a scene sound like at first: their powers in bands, (H, C, B)."""
-        templates = self._fit.templates
+    def sounds(self, scene: _Scene, family: _Family) -> NDArray[np.float32]:
+        """What the hits (H,) of a scene sound like at first: their powers (H, C, B')."""
+        templates = self._fit.templates[..., family.bands]
         model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
-        shares = scene.powers / model.clamp_min(TINY)
+        shares = scene.powers(family) / model.clamp_min(TINY)
         body = torch.from_numpy((LAGS >= 0) & (LAGS <= BODY)).to(templates)
         sound = (templates * body[:, None]).flatten(0, 1)
         heard = [scene.hearing.spectra_of_hits(sound, of_channel) for of_channel in shares]
@@ -394,27 +398,24 @@ def _joined(
     ]
     hearing = Hearing(Placement.joined(placed), case.strokes, device)
     magnitudes = torch.cat([magnitudes for _, magnitudes, _ in pieces])
-    powers = torch.cat([powers for _, _, powers in pieces], dim=1)
-    return _Scene(magnitudes, powers, hearing, np.isin(case.pieces, chosen))
+    samples = tuple(samples for _, _, samples in pieces)
+    return _Scene(magnitudes, samples, hearing, np.isin(case.pieces, chosen))
 
 
 def _apart(
     recording: Recording, numbers: Sequence[int], case: _Case, device: torch.device
 ) -> Iterator[_Scene]:
     """Yield pieces of a recording one by one, with what follows them."""
-    for first, magnitudes, powers in _in_bands(recording, numbers, TAIL, device):
+    for first, magnitudes, samples in _in_bands(recording, numbers, TAIL, device):
         placed = place(case.strokes, first, first + len(magnitudes), TAIL)
         hearing = Hearing(placed, case.strokes, device)
-        yield _Scene(magnitudes, powers, hearing, case.pieces == first // PIECE)
+        yield _Scene(magnitudes, (samples,), hearing, case.pieces == first // PIECE)
 
 
 def _in_bands(
     recording: Recording, numbers: Sequence[int], lookahead: int, device: torch.device
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield (first frame, magnitudes in mono (T, B), powers of channels (C, T, B)) of pieces."""
-    weights = torch.from_numpy(recording.weights).to(device)
+    """Yield (first frame, magnitudes in mono and in bands (T, B), samples (C, n)) of pieces."""
+    weights = torch.from_numpy(recording.weights).float().to(device)
     for first, samples in heard(recording, numbers, lookahead, device):
-        spectra = STFT.spectrum(samples)  # (C, F, T)
-        mono = torch.tensordot(weights.to(spectra), spectra, dims=1)
-        powers = spectra.real.square().add_(spectra.imag.square())
-        yield first, pooled(magnitude(mono).T), pooled(powers.transpose(1, 2))
+        yield first, pooled(magnitude(STFT.spectrum(weights @ samples)).T), samples
