@@ -16,7 +16,7 @@ LAYERS = (
     {"errors", "drums", "hashing", "memory"},
     {"results"},
     {"dsp", "devices", "resample", "outputs", "wav", "archives", "stored_networks"},
-    {"audio", "tempo", "recording", "judgement", "stem_files", "weights", "pickles"},
+    {"audio", "tempo", "recording", "judgement", "naming", "stem_files", "weights", "pickles"},
     {"midi", "sfz", "inputs", "masking"},
     {"notes", "kit", "separator", "sampled_kits"},
     {"extraction"},
