@@ -104,10 +104,11 @@ class SecondLook:
         device = self._templates.device
         scene = _joined(recording, chosen, case, device)
         looks = self._learnt(case, scene)
-        names = _Names(self._latest(looks, case, scene))
+        latest = self._latest(looks, case, scene)
+        names = _Names(latest)
         names.listen(case, scene)
         rest = np.setdiff1d(case.pieces, chosen).tolist()
-        if rest:
+        if rest and latest is not None:
             for done, scene in enumerate(_apart(recording, rest, case, device)):
                 progress("looking again", done / len(rest))
                 _settle_all(looks, case, scene)
@@ -128,12 +129,16 @@ class SecondLook:
             looks.append(look)
         return looks
 
-    def _latest(self, looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene") -> "_Look":
-        """The last look that was taken; a new one where nothing was doubtful."""
-        for look in reversed(looks):
-            if look is not None:
-                return look
-        return _Look.of(case, np.zeros(len(case.times), bool), scene, self._templates)
+    def _latest(
+        self, looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene"
+    ) -> "_Look | None":
+        """The last look that was taken; where nothing was doubtful, one for the drums to name."""
+        taken = [look for look in looks if look is not None]
+        if taken:
+            return taken[-1]
+        if any(family.doubtful(case).any() for family in FAMILIES):
+            return _Look.of(case, np.zeros(len(case.times), bool), scene, self._templates)
+        return None
 
 
 def _settle_all(looks: Sequence["_Look | None"], case: "_Case", scene: "_Scene") -> None:
@@ -243,9 +248,8 @@ QUESTIONS: tuple[Question, ...] = (_Unsure(), *(_Beside(mistaken) for mistaken i
 
 def _washes(case: _Case) -> Mask:
     """Believed open hi-hats of a recording that has none but together with cymbals."""
-    believed = case.believed
-    hats = believed & np.array([hit.drum is Drum.HIHAT_OPEN for hit in case.found.hits])
-    cymbals = case.times[believed & (case.stems == STEMS.index("cymbals"))]
+    hats = case.believed & (case.drums == Drum.HIHAT_OPEN.position)
+    cymbals = case.times[case.believed & (case.stems == STEMS.index("cymbals"))]
     washes: Mask = hats & case.open & _near(case.times[hats], cymbals).all()
     return washes
 
@@ -274,8 +278,8 @@ FAMILIES = (
 class _Names:
     """Which drum of its family was hit? Asked once all hits of a recording have been heard."""
 
-    def __init__(self, look: "_Look") -> None:
-        """`look` is what has been learnt of the recording's drums."""
+    def __init__(self, look: "_Look | None") -> None:
+        """`look` is what has been learnt of the recording's drums; None: there are none to name."""
         self._look = look
         self._sounds: dict[int, NDArray[np.float32]] = {}  # by the number of the candidate
 
@@ -283,7 +287,7 @@ class _Names:
         """Hear the hits that lie in a scene, once it is settled which are believed."""
         for family in FAMILIES:
             own = np.flatnonzero(family.doubtful(case) & scene.inside)
-            if len(own):
+            if self._look is not None and len(own):
                 sounds = self._look.sounds(scene, family)[own]
                 self._sounds |= dict(zip(own.tolist(), sounds, strict=True))
 

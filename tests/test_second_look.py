@@ -151,10 +151,15 @@ def test_a_drum_that_nothing_else_tells_of_is_left_alone():
     assert only in heard(audio, [*toms, only]).hits
 
 
+def cut(monkeypatch, length, learnt_from):
+    """Cut recordings into pieces of so many frames, and learn from so many of them."""
+    monkeypatch.setattr(second_look, "PIECE", length)
+    monkeypatch.setattr(pieces, "PIECE", length)
+    monkeypatch.setattr(pieces, "PIECES", learnt_from)
+
+
 def test_long_recordings_are_judged_by_an_excerpt(monkeypatch):
-    monkeypatch.setattr(second_look, "PIECE", 172)  # frames, 2 s
-    monkeypatch.setattr(pieces, "PIECE", 172)
-    monkeypatch.setattr(pieces, "PIECES", 3)
+    cut(monkeypatch, 172, learnt_from=3)  # pieces of 2 s
     kicks, toms = bars(16)
     audio = played([*kicks, *toms], seconds=16.5)
     false = [beside(tom, Drum.KICK) for tom in toms[1::5]]
@@ -179,10 +184,12 @@ def called(hits, drum, numbers):
 TOMS, HATS = (Drum.TOM_FLOOR, Drum.TOM_HIGH), (Drum.HIHAT_CLOSED, Drum.HIHAT_OPEN)
 
 
-@pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
+at_once_and_in_pieces = pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
+
+
+@at_once_and_in_pieces
 def test_toms_that_sound_alike_get_one_name(length, monkeypatch):
-    monkeypatch.setattr(second_look, "PIECE", length)
-    monkeypatch.setattr(pieces, "PIECE", length)
+    cut(monkeypatch, length, learnt_from=2)
     hits = by_turns(TOMS, 8)
     audio = played(hits, seconds=4.5)
     assert heard(audio, called(hits, Drum.TOM_MID, (2, 5))).hits == tuple(hits)
@@ -190,10 +197,9 @@ def test_toms_that_sound_alike_get_one_name(length, monkeypatch):
     assert heard(audio, all_mid).hits == tuple(all_mid)
 
 
-@pytest.mark.parametrize("length", [430, 86], ids=["at once", "in pieces"])
+@at_once_and_in_pieces
 def test_hats_that_sound_alike_are_all_open_or_all_closed(length, monkeypatch):
-    monkeypatch.setattr(second_look, "PIECE", length)
-    monkeypatch.setattr(pieces, "PIECE", length)
+    cut(monkeypatch, length, learnt_from=2)
     hits = by_turns(HATS, 8)
     audio = played(hits, seconds=4.5)
     offered = called(called(hits, Drum.HIHAT_OPEN, (2,)), Drum.HIHAT_CLOSED, (5,))
@@ -220,6 +226,12 @@ def test_hits_on_two_toms_at_once_keep_their_names():
 def test_where_nothing_is_believed_nothing_is_looked_at(hits, monkeypatch):
     monkeypatch.setattr(second_look, "first_fit", None)  # would fail
     assert heard(Audio(np.zeros((1, RATE), np.float32), RATE), hits).hits == ()
+
+
+def test_where_nothing_is_doubtful_nor_to_be_named_nothing_is_learnt(monkeypatch):
+    monkeypatch.setattr(second_look, "first_fit", None)  # would fail
+    kicks, _ = bars()
+    assert heard(played(kicks, seconds=6.5), kicks).hits == tuple(kicks)
 
 
 @pytest.mark.parametrize("frames", [1, 600, 3000])

@@ -79,12 +79,13 @@ class Hearing:
 
     def spectra_of_hits(self, spectra: Tensor, values: Tensor) -> Tensor:
         """Spectra (K * L, X) where each hit hears them, times values (T, X), summed: (N, X)."""
-        entries = spectra[self._row].mul_(values[self._frame]).mul_(self._coefficient[:, None])
-        return entries.new_zeros(self._hits, entries.shape[1]).index_add_(0, self._hit, entries)
+        return self._per_hit(spectra[self._row].mul_(values[self._frame]))
 
     def _per_hit(self, entries: Tensor) -> Tensor:
-        sums = entries.new_zeros(self._hits)
-        return sums.index_add_(0, self._hit, entries * self._coefficient)
+        """Entries (E, ...) by their coefficients, summed over those of each hit: (N, ...)."""
+        coefficients = self._coefficient.view(-1, *[1] * (entries.ndim - 1))
+        sums = entries.new_zeros(self._hits, *entries.shape[1:])
+        return sums.index_add_(0, self._hit, entries * coefficients)
 
 
 @dataclass(frozen=True, eq=False)
