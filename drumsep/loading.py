@@ -137,7 +137,7 @@ def _bundled_transcriber(device: torch.device) -> Transcriber | None:
 
 def _transcriber(templates: "Tensor") -> Transcriber:
     """Our transcriber on the device of the templates that its second look begins with."""
-    from drumsep.second_look import SecondLook
+    from drumsep.second_look.judge import SecondLook
     from drumsep.transcriber.ensemble import from_state
     from drumsep.transcriber.model import NetworkTranscriber
 

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drumsep import second_look
 from drumsep.adaptation import pieces
 from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import RATE
@@ -16,7 +15,10 @@ from drumsep.drums import DRUMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.recording import survey
 from drumsep.results import Audio, Hit, Options, no_progress
-from drumsep.second_look import EVEN, SecondLook
+from drumsep.second_look import look, scene
+from drumsep.second_look.case import NEAR, Case, near
+from drumsep.second_look.judge import SecondLook
+from drumsep.second_look.questions import EVEN, Unsure
 from drumsep.transcriber.model import Candidates
 
 NEEDED = 0.5
@@ -67,8 +69,8 @@ class Listener:
 
 def heard(audio, hits, **options):
     listener = Listener(tuple(hits))
-    look = SecondLook(listener, toy_templates())
-    found = look.transcribe(survey(audio, RATE), Options(**options), no_progress)
+    second_look = SecondLook(listener, toy_templates())
+    found = second_look.transcribe(survey(audio, RATE), Options(**options), no_progress)
     assert listener.asked == 1
     assert found.origin == "transcriber"
     return found
@@ -153,7 +155,7 @@ def test_a_drum_that_nothing_else_tells_of_is_left_alone():
 
 def cut(monkeypatch, length, learnt_from):
     """Cut recordings into pieces of so many frames, and learn from so many of them."""
-    monkeypatch.setattr(second_look, "PIECE", length)
+    monkeypatch.setattr(scene, "PIECE", length)
     monkeypatch.setattr(pieces, "PIECE", length)
     monkeypatch.setattr(pieces, "PIECES", learnt_from)
 
@@ -224,12 +226,12 @@ def test_hits_on_two_toms_at_once_keep_their_names():
 
 @pytest.mark.parametrize("hits", [(), (Hit(0.3, Drum.KICK, 0.8, 0.2),)])
 def test_where_nothing_is_believed_nothing_is_looked_at(hits, monkeypatch):
-    monkeypatch.setattr(second_look, "first_fit", None)  # would fail
+    monkeypatch.setattr(look, "first_fit", None)  # would fail
     assert heard(Audio(np.zeros((1, RATE), np.float32), RATE), hits).hits == ()
 
 
 def test_where_nothing_is_doubtful_nor_to_be_named_nothing_is_learnt(monkeypatch):
-    monkeypatch.setattr(second_look, "first_fit", None)  # would fail
+    monkeypatch.setattr(look, "first_fit", None)  # would fail
     kicks, _ = bars()
     assert heard(played(kicks, seconds=6.5), kicks).hits == tuple(kicks)
 
@@ -254,8 +256,8 @@ def test_a_listener_of_another_rate_is_refused():
 def test_the_odds_rise_with_the_strength(confidence, strength):
     hits = (Hit(0.1, Drum.KICK, 0.8, confidence),)
     found = Candidates(hits, np.full(1, NEEDED, np.float32), 1.0)
-    case = second_look._Case.of(found, Options(), frames=87)
-    question = second_look._Unsure()
+    case = Case.of(found, Options(), frames=87)
+    question = Unsure()
     question.settle(case, question.doubtful(case), np.array([strength]))
     assert np.sign(round(case.confidences[0] - confidence, 9)) in (0, np.sign(strength - EVEN))
     assert 0 < case.confidences[0] < 1
@@ -266,7 +268,7 @@ def test_the_odds_rise_with_the_strength(confidence, strength):
     st.lists(st.integers(0, 60), max_size=12),
 )
 def test_near_is_less_than_its_distance(times, others):
-    step = second_look.NEAR / 4.5  # so that no distance is NEAR itself
+    step = NEAR / 4.5  # so that no distance is NEAR itself
     mine, theirs = (np.sort(np.array(values, float)) * step for values in (times, others))
-    expected = [any(abs(a - b) < second_look.NEAR for b in theirs) for a in mine]
-    assert second_look._near(mine, theirs).tolist() == expected
+    expected = [any(abs(a - b) < NEAR for b in theirs) for a in mine]
+    assert near(mine, theirs).tolist() == expected

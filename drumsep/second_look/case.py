@@ -1,0 +1,72 @@
+"""The hits that a listener offers for one recording, and what is thought of them so far."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drumsep.adaptation.pieces import pieces_of
+from drumsep.adaptation.strokes import Strokes
+from drumsep.drums import DRUMS
+from drumsep.results import Options, Transcription
+from drumsep.transcriber.model import ORIGIN, Candidates
+
+NEAR = 0.03  # s within which two hits fall together
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(eq=False)
+class Case:
+    """The candidates of one recording, and what is thought of them so far; arrays are (H,)."""
+
+    found: Candidates
+    strokes: Strokes
+    times: NDArray[np.float64]  # s
+    stems: NDArray[np.int64]
+    drums: NDArray[np.int64]  # positions in DRUMS
+    pieces: NDArray[np.int64]
+    open: Mask  # whether they may be judged
+    confidences: NDArray[np.float64]
+    refused: Mask
+
+    @classmethod
+    def of(cls, found: Candidates, options: Options, frames: int) -> "Case":
+        """What is thought at first of the hits in a recording of so many frames."""
+        hits = found.hits
+        strokes = Strokes.of(hits)
+        return cls(
+            found=found,
+            strokes=strokes,
+            times=np.array([hit.time for hit in hits]),
+            stems=np.array([hit.drum.stem_index for hit in hits]),
+            drums=np.array([hit.drum.position for hit in hits]),
+            pieces=pieces_of(strokes, frames),
+            open=np.array([hit.drum not in options.thresholds for hit in hits]),
+            confidences=np.array([hit.confidence for hit in hits]),
+            refused=np.zeros(len(hits), bool),
+        )
+
+    @property
+    def believed(self) -> Mask:
+        """Which candidates count as hits."""
+        kept: Mask = (self.confidences >= self.found.needed) & ~self.refused
+        return kept
+
+    def transcription(self) -> Transcription:
+        """The candidates that are believed, with the drum and the confidence that they have now."""
+        hits = [
+            replace(hit, drum=DRUMS[drum], confidence=float(confidence))
+            for hit, drum, confidence, believed in zip(
+                self.found.hits, self.drums, self.confidences, self.believed, strict=True
+            )
+            if believed
+        ]
+        return Transcription(tuple(sorted(hits)), self.found.duration, ORIGIN)
+
+
+def near(times: NDArray[np.float64], others: NDArray[np.float64]) -> Mask:
+    """Which times (H,) are less than NEAR from one of the others, both ascending."""
+    after = np.searchsorted(others, times - NEAR, side="right")
+    found: Mask = after < np.searchsorted(others, times + NEAR, side="left")
+    return found

@@ -1,0 +1,84 @@
+"""What is learnt of a recording's drums from the hits that nothing speaks against."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
+from drumsep.adaptation.starting import first_fit, first_strengths, pull
+from drumsep.adaptation.strokes import LAGS
+from drumsep.second_look.case import Case, Mask
+from drumsep.second_look.scene import Scene
+
+UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
+STRENGTH_UPDATES = 6  # with templates held, of all
+FREE = Pull(strengths=0.02)
+COMPARED = 2  # hits that tell what is usual, at least
+BODY = 18  # frames, 0.21 s: what drums are told apart by
+
+
+class Look:
+    """What the hits that are not doubtful tell of a recording's drums, and how strong all are."""
+
+    def __init__(self, fit: Fit, usual: NDArray[np.float64]) -> None:
+        self._fit = fit
+        self._usual = usual  # (H,), strength of the hits of the same drum; NaN: nobody knows
+
+    @classmethod
+    def of(cls, case: Case, doubtful: Mask, scene: Scene, templates: Tensor) -> "Look":
+        """Learn from a scene."""
+        strokes, offered = case.strokes, case.believed | doubtful
+        firm = offered & ~doubtful
+        strengths = first_strengths(case.found.hits) * torch.from_numpy(firm)
+        start = first_fit(templates, strokes, strengths).in_bands()
+        drums = len(strokes.drums)
+        certain = np.bincount(strokes.drum, case.confidences * firm, drums)
+        mean = certain / np.maximum(np.bincount(strokes.drum, offered, drums), 1)
+        problem = Problem(scene.magnitudes, scene.hearing, start, pull(mean, templates.device))
+        fit = problem.scaled().refined(UPDATES)
+        return cls(fit, _usual(fit.strengths.cpu().numpy(), firm & scene.inside, case))
+
+    def strengths(self, case: Case, doubtful: Mask, scene: Scene) -> NDArray[np.float64]:
+        """How strong the doubtful hits (H,) of a scene are, relative to what is usual.
+
+        They begin as usual, and so do hits that were not believed yet when this was learnt. What is
+        found of the scene's hits is kept for the next scene, which may still hear them.
+        """
+        before = self._fit.strengths.cpu().numpy()
+        new = doubtful | (case.believed & (before == 0))
+        begun = np.where(new & np.isfinite(self._usual), self._usual, before)
+        begun = np.where(case.believed | doubtful, begun, 0)
+        start = replace(self._fit, strengths=torch.from_numpy(begun).to(self._fit.strengths))
+        problem = Problem(scene.magnitudes, scene.hearing, start, FREE)
+        fit = problem.with_strengths(start, STRENGTH_UPDATES)
+        found = fit.strengths.cpu().numpy()
+        kept = torch.from_numpy(np.where(scene.inside, found, before)).to(fit.strengths)
+        self._fit = replace(fit, strengths=kept)
+        relative: NDArray[np.float64] = found / self._usual
+        return relative
+
+    def sounds(self, scene: Scene, bands: slice, sides: bool) -> NDArray[np.float32]:
+        """What the hits (H,) of a scene sound like at first: their powers (H, C, B')."""
+        templates = self._fit.templates[..., bands]
+        model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
+        shares = scene.powers(bands, sides) / model.clamp_min(TINY)
+        body = torch.from_numpy((LAGS >= 0) & (LAGS <= BODY)).to(templates)
+        sound = (templates * body[:, None]).flatten(0, 1)
+        heard = [scene.hearing.spectra_of_hits(sound, of_channel) for of_channel in shares]
+        powers = torch.stack(heard, dim=1) * self._fit.strengths[:, None, None]
+        sounds: NDArray[np.float32] = powers.cpu().numpy()
+        return sounds
+
+
+def _usual(strengths: NDArray[np.float32], firm: Mask, case: Case) -> NDArray[np.float64]:
+    """The median strength of each candidate's drum (H,); of its stem where its drum has too few."""
+    usual = np.full(len(firm), np.nan)
+    for groups in (case.stems, case.strokes.drum):
+        for group in np.unique(groups):
+            own = groups == group
+            if (own & firm).sum() >= COMPARED:
+                usual[own] = np.median(strengths[own & firm])
+    return usual

@@ -1,0 +1,62 @@
+"""Toms and hi-hats get the names that `naming` finds for them, from all hits of a recording."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drumsep.drums import STEMS
+from drumsep.naming import named_as_most, toms_told_apart
+from drumsep.second_look.case import Case, Mask
+from drumsep.second_look.look import Look
+from drumsep.second_look.scene import Scene
+
+
+@dataclass(frozen=True)
+class Family:
+    """Drums of one stem that are mistaken for each other, and what tells them apart."""
+
+    stem: str
+    bands: slice
+    sides: bool  # whether they stand in different places; then bands are single bins
+    named: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.int64]]
+
+    def doubtful(self, case: Case) -> Mask:
+        """Believed hits on these drums."""
+        own: Mask = case.believed & (case.stems == STEMS.index(self.stem)) & case.open
+        return own
+
+
+FAMILIES = (
+    Family("toms", slice(2, 30), sides=True, named=toms_told_apart),  # 43 to 625 Hz
+    Family("hihat", slice(12, None), sides=False, named=named_as_most),  # from 258 Hz on
+)
+
+
+class Names:
+    """Which drum of its family was hit? Asked once all hits of a recording have been heard."""
+
+    def __init__(self, look: Look | None) -> None:
+        """`look` is what has been learnt of the recording's drums; None: there are none to name."""
+        self._look = look
+        self._sounds: dict[int, NDArray[np.float32]] = {}  # by the number of the candidate
+
+    def listen(self, case: Case, scene: Scene) -> None:
+        """Hear the hits that lie in a scene, once it is settled which are believed."""
+        for family in FAMILIES:
+            own = np.flatnonzero(family.doubtful(case) & scene.inside)
+            if self._look is not None and len(own):
+                sounds = self._look.sounds(scene, family.bands, family.sides)[own]
+                self._sounds |= dict(zip(own.tolist(), sounds, strict=True))
+
+    def settle(self, case: Case) -> None:
+        """Name hits by what sounds like them, but for those on two drums of a family at once."""
+        heard = np.array(sorted(self._sounds), np.int64)
+        for family in FAMILIES:
+            own = heard[family.doubtful(case)[heard]]
+            times, counts = np.unique(case.times[own], return_counts=True)
+            own = own[~np.isin(case.times[own], times[counts > 1])]
+            if len(own) > 1:
+                sounds = np.stack([self._sounds[number] for number in own])
+                case.drums[own] = family.named(sounds, case.drums[own])
