@@ -1,6 +1,7 @@
 """The second look: what it believes of hits that a listener offers, on drums made by formula."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from drumsep.results import Audio, Hit, Options, no_progress
 from drumsep.second_look import look, scene
 from drumsep.second_look.case import NEAR, Case, near
 from drumsep.second_look.judge import SecondLook
+from drumsep.second_look.names import Names
 from drumsep.second_look.questions import EVEN, Unsure
 from drumsep.transcriber.model import Candidates
 
@@ -222,6 +224,19 @@ def test_hits_on_two_toms_at_once_keep_their_names():
     both = [replace(hits[2], drum=Drum.TOM_MID), replace(hits[2], drum=Drum.TOM_HIGH)]
     others = hits[:2] + hits[3:]
     assert heard(audio, [*others, *both]).hits == tuple(sorted([*others, *both]))
+
+
+def test_a_hit_whose_sound_is_not_known_keeps_its_name():
+    hits = tuple(called(by_turns(TOMS, 8), Drum.TOM_MID, (2, 5)))
+    found = Candidates(hits, np.full(len(hits), NEEDED, np.float32), 4.5)
+    case = Case.of(found, Options(), frames=390)
+    sounds = np.eye(2, 28, dtype=np.float32)[np.arange(len(hits)) % 2][:, None]
+    sounds[2] = 0
+    all_of_it = SimpleNamespace(inside=np.ones(len(hits), bool))
+    names = Names(SimpleNamespace(sounds=lambda scene, bands, sides: sounds))
+    names.listen(case, all_of_it)
+    names.settle(case)
+    assert case.transcription().hits == tuple(called(by_turns(TOMS, 8), Drum.TOM_MID, (2,)))
 
 
 @pytest.mark.parametrize("hits", [(), (Hit(0.3, Drum.KICK, 0.8, 0.2),)])

@@ -43,12 +43,17 @@ class Names:
         self._sounds: dict[int, NDArray[np.float32]] = {}  # by the number of the candidate
 
     def listen(self, case: Case, scene: Scene) -> None:
-        """Hear the hits that lie in a scene, once it is settled which are believed."""
+        """Hear the hits that lie in a scene, once it is settled which are believed.
+
+        The look may give no strength to a hit that was first believed after it: that one keeps its
+        name, as nothing is known of its sound.
+        """
         for family in FAMILIES:
             own = np.flatnonzero(family.doubtful(case) & scene.inside)
             if self._look is not None and len(own):
-                sounds = self._look.sounds(scene, family.bands, family.sides)[own]
-                self._sounds |= dict(zip(own.tolist(), sounds, strict=True))
+                sounds = self._look.sounds(scene, family.bands, family.sides)
+                own = own[sounds[own].any(axis=(1, 2))]
+                self._sounds |= dict(zip(own.tolist(), sounds[own], strict=True))
 
     def settle(self, case: Case) -> None:
         """Name hits by what sounds like them, but for those on two drums of a family at once."""
