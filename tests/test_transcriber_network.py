@@ -88,6 +88,18 @@ def test_hits_thirty_milliseconds_apart_are_two() -> None:
     assert found.frames.round().tolist() == [20, 23]
 
 
+@pytest.mark.parametrize(("between", "strokes"), [(0.3, 2), (0.5, 2), (0.6, 1), (0.7, 1)])
+def test_peaks_twenty_milliseconds_apart_are_two_with_a_dip_between(
+    between: float, strokes: int
+) -> None:
+    for heights in ((0.8, between, 0.9), (0.9, between, 0.8), (0.8, between, 0.8)):
+        onsets, velocities = quiet()
+        onsets[1, 20:23] = heights
+        found = pick(onsets, velocities, at_half())
+        assert len(found.frames) == strokes
+        assert found.confidences.max() == pytest.approx(max(heights))
+
+
 def test_equal_neighbours_are_one_and_edges_count() -> None:
     onsets, velocities = quiet()
     onsets[0, [0, 1, 40, 41, 99]] = 0.8

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from drumsep.drums import DRUMS, STEMS, Drum
 
-GAP = 2  # frames: a peak is the highest of itself and this many on either side
 NEAR = 1  # frames around a peak in which the drums of its stem are compared
 SURE = 0.85  # probability from which a second drum of a stem counts as struck at the same time
 
@@ -32,6 +31,7 @@ DOUBT = np.array([DOUBT_OF_CYMBALS.get(drum, 0.0) for drum in DRUMS], np.float32
 # SIDE - LEAN * d at f - 1. `pick` reads d back.
 SIDE = 0.4
 LEAN = 0.6
+DIP = SIDE + LEAN / 2  # of two strokes: at most what it marks between them when two frames apart
 
 STEM_OF_DRUM = np.array([drum.stem_index for drum in DRUMS])
 HATS = (Drum.HIHAT_CLOSED.position, Drum.HIHAT_OPEN.position)  # one pair, open or closed
@@ -65,10 +65,10 @@ def pick(
 def candidates(onsets: Activations, velocities: Activations, thresholds: Activations) -> Peaks:
     """Hits in onset probabilities (9, T) and velocities (9, T), whatever is around them.
 
-    A stem is struck at a local maximum, over `GAP` frames on either side, of its drums' summed
-    probabilities; of equal neighbours the first counts. The likeliest drum around it is hit when
-    the sum reaches that drum's threshold; so are others of the stem that are sure, but for the
-    hi-hat, which is either open or closed.
+    A stem is struck at a local maximum of its drums' summed probabilities; of equal neighbours the
+    first counts, of two maxima that are two frames apart the lower only with a `DIP` between. The
+    likeliest drum around it is hit when the sum reaches that drum's threshold; so are others of
+    the stem that are sure, but for the hi-hat, which is either open or closed.
     """
     summed = np.stack([onsets[STEM_OF_DRUM == stem].sum(axis=0) for stem in range(len(STEMS))])
     confidences = np.minimum(summed, 1)[STEM_OF_DRUM]
@@ -104,13 +104,17 @@ def needed(peaks: Peaks, thresholds: Activations, doubt: Activations = DOUBT) ->
 
 
 def _local_maxima(onsets: Activations) -> NDArray[np.bool_]:
-    """Where no frame of its row within GAP is higher, nor an earlier one as high."""
+    """Where no frame beside is higher, nor one two frames away but for a dip between.
+
+    Of equal frames the first counts.
+    """
     frames = onsets.shape[1]
-    padded = np.pad(onsets, ((0, 0), (GAP, GAP)), constant_values=-1)
-    highest = np.ones(onsets.shape, bool)
-    for shift in range(1, GAP + 1):
-        highest &= onsets > padded[:, GAP - shift : GAP - shift + frames]
-        highest &= onsets >= padded[:, GAP + shift : GAP + shift + frames]
+    padded = np.pad(onsets, ((0, 0), (2, 2)), constant_values=-1)
+    earlier, before, _, after, later = (padded[:, first : first + frames] for first in range(5))
+    dip = DIP * onsets
+    highest: NDArray[np.bool_] = (onsets > before) & (onsets >= after)
+    highest &= (onsets > earlier) | (before < dip)
+    highest &= (onsets >= later) | (after < dip)
     return highest
 
 
