@@ -214,8 +214,11 @@ class TestUpdates:
         strengths, values = torch.rand(3), torch.rand(90, problem.magnitudes.shape[1])
         spectra = problem.start.templates.flatten(0, 1)
         model = problem.hearing.activations(strengths).T @ spectra
-        of_hits = problem.hearing.spectra_of_hits(spectra, values)
+        every, some = torch.ones(3, dtype=torch.bool), torch.tensor([True, False, True])
+        of_hits = problem.hearing.spectra_of_hits(spectra, values, every)
         torch.testing.assert_close((model * values).sum(0), strengths @ of_hits)
+        of_some = problem.hearing.spectra_of_hits(spectra, values, some)
+        torch.testing.assert_close(of_some, of_hits * some[:, None])
 
     def test_the_scaled_start_is_as_loud_as_the_recording(self, problem):
         start = problem.scaled().start

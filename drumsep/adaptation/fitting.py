@@ -77,15 +77,20 @@ class Hearing:
         """The same of levels (K * L,) that every frame has."""
         return self._per_hit(levels[self._row])
 
-    def spectra_of_hits(self, spectra: Tensor, values: Tensor) -> Tensor:
-        """Spectra (K * L, X) where each hit hears them, times values (T, X), summed: (N, X)."""
-        return self._per_hit(spectra[self._row].mul_(values[self._frame]))
+    def spectra_of_hits(self, spectra: Tensor, values: Tensor, hits: Tensor) -> Tensor:
+        """Spectra (K * L, X) where hits hear them, times values (T, X), summed: (N, X).
+
+        Hits that are false in `hits` (N,) hear nothing.
+        """
+        heard = torch.nonzero(hits[self._hit] & spectra.any(dim=1)[self._row]).squeeze(1)
+        entries = spectra[self._row[heard]].mul_(values[self._frame[heard]])
+        entries *= self._coefficient[heard, None]
+        sums = entries.new_zeros(self._hits, entries.shape[1])
+        return sums.index_add_(0, self._hit[heard], entries)
 
     def _per_hit(self, entries: Tensor) -> Tensor:
-        """Entries (E, ...) by their coefficients, summed over those of each hit: (N, ...)."""
-        coefficients = self._coefficient.view(-1, *[1] * (entries.ndim - 1))
-        sums = entries.new_zeros(self._hits, *entries.shape[1:])
-        return sums.index_add_(0, self._hit, entries * coefficients)
+        """Entries (E,) by their coefficients, summed over those of each hit: (N,)."""
+        return entries.new_zeros(self._hits).index_add_(0, self._hit, entries * self._coefficient)
 
 
 @dataclass(frozen=True, eq=False)

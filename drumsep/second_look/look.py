@@ -60,15 +60,16 @@ class Look:
         relative: NDArray[np.float64] = found / self._usual
         return relative
 
-    def sounds(self, scene: Scene, bands: slice, sides: bool) -> NDArray[np.float32]:
-        """What the hits (H,) of a scene sound like at first: their powers (H, C, B')."""
+    def sounds(self, scene: Scene, hits: Mask, bands: slice, sides: bool) -> NDArray[np.float32]:
+        """What some of the hits (H,) of a scene sound like at first: powers (h, C, B')."""
         templates = self._fit.templates[..., bands]
         model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
         shares = scene.powers(bands, sides) / model.clamp_min(TINY)
         body = torch.from_numpy((LAGS >= 0) & (LAGS <= BODY)).to(templates)
         sound = (templates * body[:, None]).flatten(0, 1)
-        heard = [scene.hearing.spectra_of_hits(sound, of_channel) for of_channel in shares]
-        powers = torch.stack(heard, dim=1) * self._fit.strengths[:, None, None]
+        chosen = torch.from_numpy(hits).to(templates.device)
+        heard = [scene.hearing.spectra_of_hits(sound, each, chosen)[chosen] for each in shares]
+        powers = torch.stack(heard, dim=1) * self._fit.strengths[chosen, None, None]
         sounds: NDArray[np.float32] = powers.cpu().numpy()
         return sounds
 

@@ -49,11 +49,12 @@ class Names:
         name, as nothing is known of its sound.
         """
         for family in FAMILIES:
-            own = np.flatnonzero(family.doubtful(case) & scene.inside)
-            if self._look is not None and len(own):
-                sounds = self._look.sounds(scene, family.bands, family.sides)
-                own = own[sounds[own].any(axis=(1, 2))]
-                self._sounds |= dict(zip(own.tolist(), sounds[own], strict=True))
+            own = family.doubtful(case) & scene.inside
+            if self._look is not None and own.any():
+                sounds = self._look.sounds(scene, own, family.bands, family.sides)
+                for number, sound in zip(np.flatnonzero(own).tolist(), sounds, strict=True):
+                    if sound.any():
+                        self._sounds[number] = sound
 
     def settle(self, case: Case) -> None:
         """Name hits by what sounds like them, but for those on two drums of a family at once."""
