@@ -233,7 +233,7 @@ def test_a_hit_whose_sound_is_not_known_keeps_its_name():
     sounds = np.eye(2, 28, dtype=np.float32)[np.arange(len(hits)) % 2][:, None]
     sounds[2] = 0
     all_of_it = SimpleNamespace(inside=np.ones(len(hits), bool))
-    names = Names(SimpleNamespace(sounds=lambda scene, bands, sides: sounds))
+    names = Names(SimpleNamespace(sounds=lambda scene, hits, bands, sides: sounds))
     names.listen(case, all_of_it)
     names.settle(case)
     assert case.transcription().hits == tuple(called(by_turns(TOMS, 8), Drum.TOM_MID, (2,)))
