@@ -20,7 +20,7 @@ from drumsep.second_look import look, scene
 from drumsep.second_look.case import NEAR, Case, near
 from drumsep.second_look.judge import SecondLook
 from drumsep.second_look.names import Names
-from drumsep.second_look.questions import EVEN, Unsure
+from drumsep.second_look.questions import STRONGEST, WEAKEST, Beside, Evidence
 from drumsep.transcriber.model import Candidates
 
 NEEDED = 0.5
@@ -264,18 +264,32 @@ def test_a_listener_of_another_rate_is_refused():
         SecondLook(Listener((), rate=22050), toy_templates())
 
 
+def log_odds(confidence: np.ndarray) -> np.ndarray:
+    return np.log(confidence / (1 - confidence))
+
+
 @given(
-    confidence=st.floats(0.05, 0.65),
-    strength=st.floats(0.01, 3),
+    confidence=st.floats(0.01, 0.99),
+    strength=st.floats(0, 3),
+    evidence=st.builds(Evidence, slope=st.floats(0, 3), even=st.floats(0.1, 1)),
 )
-def test_the_odds_rise_with_the_strength(confidence, strength):
-    hits = (Hit(0.1, Drum.KICK, 0.8, confidence),)
-    found = Candidates(hits, np.full(1, NEEDED, np.float32), 1.0)
+def test_the_odds_rise_with_the_strength(confidence, strength, evidence):
+    before = np.array([confidence, confidence])
+    after = evidence.weighed(before, np.array([strength, np.nan]))
+    told = np.clip(strength, WEAKEST, STRONGEST)
+    risen = log_odds(after) - log_odds(before)
+    assert risen[0] == pytest.approx(evidence.slope * np.log(told / evidence.even), abs=1e-6)
+    assert after[1] == confidence  # nobody knows what is usual
+
+
+def test_what_the_networks_are_sure_of_may_be_weaker_beside_another():
+    confidences = (0.7, 0.98, 1.0, 0.7, 0.7)
+    strengths = np.array([0.3, 0.3, 0.0, 0.6, np.nan])
+    hits = tuple(Hit(0.1 * n, Drum.SNARE, 0.8, one) for n, one in enumerate(confidences))
+    found = Candidates(hits, np.full(len(hits), NEEDED, np.float32), 1.0)
     case = Case.of(found, Options(), frames=87)
-    question = Unsure()
-    question.settle(case, question.doubtful(case), np.array([strength]))
-    assert np.sign(round(case.confidences[0] - confidence, 9)) in (0, np.sign(strength - EVEN))
-    assert 0 < case.confidences[0] < 1
+    Beside({"snare": ("toms",)}).settle(case, np.ones(len(hits), bool), strengths)
+    assert case.refused.tolist() == [True, False, False, False, False]
 
 
 @given(
