@@ -207,13 +207,6 @@ def test_rolls_stay_on_their_drum_and_before_their_stroke() -> None:
     assert max(one.time for one in played) == 1.0
 
 
-def test_a_recipe_may_give_rolls_to_every_clip(make: Callable[..., Clips]) -> None:
-    recipe = Recipe(plain=0.0, playing=0.0, overlay=0.0, unrelated=0.0, strength=NONE)
-    plain, rolled = (make(replace(recipe, rolls=chance)) for chance in (0.0, 1.0))
-    strokes = [sum(len(clips[n].rendering.drums) for n in range(8)) for clips in (plain, rolled)]
-    assert strokes[0] < strokes[1]
-
-
 def test_renderings_are_annotated_by_stem(make: Callable[..., Clips]) -> None:
     clips = make(Recipe())
     (recording,) = rendered(clips, 1)

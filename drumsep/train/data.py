@@ -15,7 +15,7 @@ from drumsep.drums import DRUMS, STEMS, Drum
 from drumsep.sampled_kits import SampledKit
 from drumsep.train.grooves import Groove
 from drumsep.train.mixing import NONE, PAPER, Mix, Strength, mix
-from drumsep.train.patterns import add_strokes, excerpt, few_drums, play_differently
+from drumsep.train.patterns import excerpt, few_drums, play_differently
 from drumsep.train.render import Timbre, Voice, render
 from drumsep.train.stem_recordings import StemRecording, any_excerpt
 
@@ -50,14 +50,13 @@ class Recipe:
     playing: float = 0.65  # probability that the groove is played differently
     overlay: float = 0.06  # probability of a second groove on top
     unrelated: float = 0.03  # probability that every stem plays a groove of its own
-    rolls: float = 0.25  # probability of flams and rolls, however else the groove is played
     recorded: float = 0.3  # probability of an excerpt instead, where there are recordings
     strength: Strength = Strength()
 
     def plainly(self) -> "Recipe":
         """The same without any change to grooves and sounds, but where it is cut."""
         chances = ("electronic", "kit_swap", "doubling", "pitch", "tone", "damping", "attack")
-        never = dict.fromkeys((*chances, "playing", "overlay", "unrelated", "rolls"), 0.0)
+        never = dict.fromkeys((*chances, "playing", "overlay", "unrelated"), 0.0)
         strength = replace(NONE, faded=self.strength.faded, cut=self.strength.cut)
         return replace(self, strength=strength, **never)  # type: ignore[arg-type]
 
@@ -80,7 +79,6 @@ PAPER_RECIPE = Recipe(
     playing=0.0,
     overlay=0.0,
     unrelated=0.0,
-    rolls=0.0,
     strength=PAPER,
 )
 
@@ -155,8 +153,6 @@ class Clips:
             )
         if rng.random() < recipe.playing:
             notes = play_differently(notes, rng)
-        if recipe.rolls and rng.random() < recipe.rolls:
-            notes = add_strokes(notes, rng)
         return notes
 
     def _excerpt(self, recipe: Recipe, rng: np.random.Generator) -> Groove:

@@ -37,7 +37,7 @@ TONE_SPREAD = 0.25  # nepers, of random tone controls on the log-mel spectrogram
 VELOCITY_WEIGHT = 5.0  # of the mean square error, which is 20 times smaller than the onset loss
 USES = 3  # of every clip: rendering takes as long as learning
 RETURN = 30  # batches between them; a multiple of the number of workers
-HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, rolls=0.0, strength=HEAVY)
+HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
 PLAIN_RECIPE = Recipe(seconds=10.0, plain=1.0, strength=NONE)
