@@ -37,9 +37,9 @@ class Evidence:
 
 
 # By logistic regression on 150 recordings and renders the slopes are 1.1 and 2.3. F is the same for
-# any slope of unsure hits from 0.35 to 1. Of hits that others are mistaken for, the strength tells
-# more: such a mistake takes what is left of the other's sound.
-ALONE = Evidence(slope=0.7, even=0.25)
+# slopes of unsure hits from 0.35 to 1, and stems are best between. Of hits that others are mistaken
+# for, the strength tells more: such a mistake takes what is left of the other sound.
+ALONE = Evidence(slope=0.5, even=0.2)
 BESIDE_ANOTHER = Evidence(slope=2.5, even=0.5)
 EVENLY = 0.5  # confidence under which a hit beside another is none
 
