@@ -3,8 +3,7 @@
 A hit is confirmed by the share that its stem has in the bins where it sounds: near one for a drum
 that is heard alone, near zero for one that others explain as well. A stem is believed when some hit
 of it is certain, as those given by the user are, or has a confidence and a share that add up to
-`ENOUGH`. On eval-dev and 70 other renders this silences three stems: two that hold false hits, and
-one that sounds.
+`ENOUGH`. On eval-dev and 70 other renders this silences one stem, which holds false hits only.
 """
 
 import torch

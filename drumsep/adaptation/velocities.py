@@ -17,8 +17,8 @@ def with_heard_velocities(transcription: Transcription, adapted: Adapted) -> Tra
 
     What is heard is how the hits of a drum compare; its mean velocity stays the transcriber's. The
     more hits, the better they compare. On eval-dev the correlation with the true velocities within
-    one stem of one recording rises from 0.74 to 0.89 (kick), 0.87 to 0.95 (snare), 0.68 to 0.71
-    (toms), 0.80 to 0.88 (hi-hat) and 0.61 to 0.77 (cymbals). Less DOUBT is a little better for kick
+    one stem of one recording rises from 0.74 to 0.91 (kick), 0.87 to 0.92 (snare), 0.69 to 0.72
+    (toms), 0.80 to 0.88 (hi-hat) and 0.61 to 0.76 (cymbals). Less DOUBT is a little better for kick
     and snare there; on 44 other renders of the same kits more is, for most stems.
     """
     strokes = adapted.strokes

@@ -36,7 +36,7 @@ class Evidence:
         return np.where(np.isfinite(strengths), weighed, confidences)
 
 
-# By logistic regression on 150 recordings and renders the slopes are 1.1 and 2.3. F is the same for
+# By logistic regression on 114 recordings and renders the slopes are 1.1 and 2.3. F is the same for
 # slopes of unsure hits from 0.35 to 1, and stems are best between. Of hits that others are mistaken
 # for, the strength tells more: such a mistake takes what is left of the other sound.
 ALONE = Evidence(slope=0.5, even=0.2)
