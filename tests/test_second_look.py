@@ -20,7 +20,7 @@ from drumsep.second_look import look, scene
 from drumsep.second_look.case import NEAR, Case, near
 from drumsep.second_look.judge import SecondLook
 from drumsep.second_look.names import Names
-from drumsep.second_look.questions import STRONGEST, WEAKEST, Beside, Evidence
+from drumsep.second_look.questions import STRONGEST, WASHES, WEAKEST, Beside, Evidence, washes
 from drumsep.transcriber.model import Candidates
 
 NEEDED = 0.5
@@ -146,6 +146,14 @@ def test_an_open_hat_that_is_only_heard_with_cymbals_is_their_wash():
     assert [hit.time for hit in kept if hit.drum.stem == "hihat"] == hats
     given = heard(audio, [*others, *washes], thresholds={Drum.HIHAT_OPEN: NEEDED})
     assert given.of(Drum.HIHAT_OPEN) == tuple(washes)
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, True), (1, False)])
+def test_open_hats_with_few_of_many_cymbals_are_no_wash(more, refused):
+    rides = [Hit(0.25 * n, Drum.RIDE, 0.8, 0.95) for n in range(round(1 / WASHES) + more)]
+    hits = tuple(sorted([*rides, beside(rides[2], Drum.HIHAT_OPEN)]))
+    found = Candidates(hits, np.full(len(hits), NEEDED, np.float32), 9.0)
+    assert washes(Case.of(found, Options(), frames=780)).any() == refused
 
 
 def test_a_drum_that_nothing_else_tells_of_is_left_alone():

@@ -11,6 +11,7 @@ from drumsep.adaptation.strokes import RATE, STFT, Strokes
 from drumsep.errors import DrumsepError
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
+from drumsep.second_look import repetition
 from drumsep.second_look.case import Case
 from drumsep.second_look.look import Look
 from drumsep.second_look.names import FAMILIES, Names
@@ -54,6 +55,7 @@ class SecondLook:
             return at_first
         frames = STFT.frames(recording.frames)
         case = Case.of(found, options, frames)
+        repetition.weigh(case)
         chosen = excerpt(Strokes.of(at_first.hits), frames)
         device = self._templates.device
         scene = joined(recording, chosen, case, device)

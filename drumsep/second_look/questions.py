@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from drumsep.drums import STEMS, Drum
 from drumsep.second_look.case import Case, Mask, near
 
+WASHES = 1 / 8  # of the strokes of cymbals, at least, that a wash is heard with
 SURE = 0.7  # confidence from which a hit by itself is not doubtful
 WEAKEST, STRONGEST = 0.02, 2.0  # strengths that are told apart, of the usual
 
@@ -87,8 +88,13 @@ QUESTIONS: tuple[Question, ...] = (Unsure(), *(Beside(mistaken) for mistaken in 
 
 
 def washes(case: Case) -> Mask:
-    """Believed open hi-hats of a recording that has none but together with cymbals."""
+    """Believed open hi-hats of a recording that has none but together with cymbals.
+
+    A cymbal's wash comes with a good share of its strokes; hi-hats that fall together with a few of
+    a long ride pattern do so because both keep time.
+    """
     hats = case.believed & (case.drums == Drum.HIHAT_OPEN.position)
     cymbals = case.times[case.believed & (case.stems == STEMS.index("cymbals"))]
-    washes: Mask = hats & case.open & near(case.times[hats], cymbals).all()
+    often = hats.sum() >= WASHES * len(cymbals)
+    washes: Mask = hats & case.open & near(case.times[hats], cymbals).all() & often
     return washes
