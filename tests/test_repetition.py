@@ -62,6 +62,16 @@ def test_certain_hits_stay_and_so_do_those_of_a_stem_without_others():
     assert before == after
 
 
+def test_a_hat_where_a_cymbal_is_hit_stays_as_it_is():
+    hats = [Hit(0.5 + 0.25 * n, Drum.HIHAT_CLOSED, 0.5, 1.0) for n in range(8 * BARS) if n != 24]
+    doubtful = Hit(0.5 + 0.25 * 24, Drum.HIHAT_CLOSED, 0.5, 0.4)
+    _, after = weighed([*beat(), *hats, doubtful])
+    assert after[doubtful.time, doubtful.drum] > NEEDED
+    crash = Hit(doubtful.time + 0.005, Drum.CRASH, 0.8, 1.0)
+    _, after = weighed([*beat(), *hats, doubtful, crash])
+    assert after[doubtful.time, doubtful.drum] == doubtful.confidence
+
+
 def test_drums_with_a_threshold_of_the_user_are_not_weighed():
     hits = [*beat(), Hit(MISSING, Drum.SNARE, 0.3, 0.45)]
     before, after = weighed(hits, Options(thresholds={Drum.SNARE: 0.4}))

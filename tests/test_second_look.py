@@ -291,7 +291,7 @@ def test_the_odds_rise_with_the_strength(confidence, strength, evidence):
 
 
 def test_what_the_networks_are_sure_of_may_be_weaker_beside_another():
-    confidences = (0.7, 0.98, 1.0, 0.7, 0.7)
+    confidences = (0.7, 0.98, 1.0, 0.7, 0.4)
     strengths = np.array([0.3, 0.3, 0.0, 0.6, np.nan])
     hits = tuple(Hit(0.1 * n, Drum.SNARE, 0.8, one) for n, one in enumerate(confidences))
     found = Candidates(hits, np.full(len(hits), NEEDED, np.float32), 1.0)

@@ -64,9 +64,12 @@ class Beside:
         return together & believed & case.open
 
     def settle(self, case: Case, doubtful: Mask, strengths: NDArray[np.float64]) -> None:
-        """Refuse those that are too weak for how sure the networks are of them."""
+        """Refuse those that are too weak for how sure the networks are of them.
+
+        A hit of which nobody knows how strong it should be is left alone.
+        """
         weighed = BESIDE_ANOTHER.weighed(case.confidences, strengths)
-        case.refused |= doubtful & (weighed < EVENLY)
+        case.refused |= doubtful & np.isfinite(strengths) & (weighed < EVENLY)
 
 
 class Unsure:

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from drumsep.drums import STEMS
-from drumsep.second_look.case import Case, Mask
+from drumsep.second_look.case import Case, Mask, near
 
 FRAME_RATE = 100.0  # per s
 SPREAD = 3.0  # frames, standard deviation of a stroke's time
@@ -34,8 +34,7 @@ INDIFFERENT = 0.1  # more than usual, where what is played elsewhere speaks neit
 def weigh(case: Case) -> None:
     """Make doubtful hits likelier that are played again, and others less likely.
 
-    Log-odds change by SLOPE * (`Pattern.oftener` - INDIFFERENT). Hits of a stem that has no other
-    believed hit are left alone.
+    Log-odds change by SLOPE * (`Pattern.oftener` - INDIFFERENT).
     """
     comparable = _comparable(case)
     if not comparable.any():
@@ -48,10 +47,15 @@ def weigh(case: Case) -> None:
 
 
 def _comparable(case: Case) -> Mask:
-    """Doubtful hits of stems that have other hits."""
+    """Doubtful hits of stems that have other hits, but for hi-hats where a cymbal is hit.
+
+    The hand that keeps time on the hi-hat leaves out the strokes that it gives to a cymbal.
+    """
     believed = case.believed
     others = np.bincount(case.stems[believed], minlength=len(STEMS))[case.stems] - believed
-    comparable: Mask = (case.confidences < CERTAIN) & case.open & (others > 0)
+    cymbals = case.times[believed & (case.stems == STEMS.index("cymbals"))]
+    given_up = (case.stems == STEMS.index("hihat")) & near(case.times, cymbals)
+    comparable: Mask = (case.confidences < CERTAIN) & case.open & (others > 0) & ~given_up
     return comparable
 
 
