@@ -99,7 +99,7 @@ def test_it_does_not_matter_when_the_recording_begins(hits, frames):
     repetition.weigh(now)
     repetition.weigh(then)
     assert np.all((now.confidences >= 0) & (now.confidences <= 1))
-    np.testing.assert_allclose(then.confidences, now.confidences, atol=1e-9)
+    np.testing.assert_allclose(then.confidences, now.confidences, atol=1e-6)
 
 
 def likeness_by_definition(case, frame, stem, place):
@@ -131,7 +131,7 @@ def test_places_are_compared_as_the_formula_says():
     likeness = repetition.Pattern(case)._likeness(frame, stem)
     for place in places:
         expected = likeness_by_definition(case, frame, stem, place)
-        assert likeness[place - frame + repetition.FARTHEST] == pytest.approx(expected, abs=1e-9)
+        assert likeness[place - frame + repetition.FARTHEST] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_bar_is_like_the_bar_before():
