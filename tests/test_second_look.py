@@ -156,11 +156,13 @@ def test_open_hats_with_few_of_many_cymbals_are_no_wash(more, refused):
     assert washes(Case.of(found, Options(), frames=780)).any() == refused
 
 
-def test_a_drum_that_nothing_else_tells_of_is_left_alone():
-    _, toms = bars()
-    only = beside(toms[1], Drum.KICK)
-    audio = played(toms, seconds=6.5)
-    assert only in heard(audio, [*toms, only]).hits
+@pytest.mark.parametrize(("others", "kept"), [(0, True), (2, True), (3, False)])
+def test_a_drum_that_too_little_else_tells_of_is_left_alone(others, kept):
+    kicks, toms = bars()
+    sounding = [*kicks[:others], *toms]
+    false = beside(toms[1], Drum.KICK)
+    found = heard(played(sounding, seconds=6.5), [*sounding, false])
+    assert (false in found.hits) == kept
 
 
 def cut(monkeypatch, length, learnt_from):

@@ -10,13 +10,15 @@ from torch import Tensor
 from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
 from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import LAGS
+from drumsep.drums import STEMS
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.scene import Scene
 
 UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
 STRENGTH_UPDATES = 6  # with templates held, of all
 FREE = Pull(strengths=0.02)
-COMPARED = 2  # hits that tell what is usual, at least
+COMPARED = 3  # hits that tell what is usual, at least
+COMPARED_CYMBALS = 2  # of which many recordings have hardly any
 BODY = 18  # frames, 0.21 s: what drums are told apart by
 
 
@@ -77,9 +79,10 @@ class Look:
 def _usual(strengths: NDArray[np.float32], firm: Mask, case: Case) -> NDArray[np.float64]:
     """The median strength of each candidate's drum (H,); of its stem where its drum has too few."""
     usual = np.full(len(firm), np.nan)
+    least = np.where(case.stems == STEMS.index("cymbals"), COMPARED_CYMBALS, COMPARED)
     for groups in (case.stems, case.strokes.drum):
         for group in np.unique(groups):
             own = groups == group
-            if (own & firm).sum() >= COMPARED:
+            if (own & firm).sum() >= least[own].min():
                 usual[own] = np.median(strengths[own & firm])
     return usual
