@@ -17,8 +17,8 @@ refuse them. In 164 recordings and renders 291 of 1433 such hits were none; it r
 and 53 of the others.
 
 Open hi-hats that are never heard without a cymbal, and with a good share of its strokes, are taken
-for its wash, and refused: in 164 recordings and renders there are eleven of them, in three, and none
-is a hi-hat. Last, toms and hi-hats are named by what sounds like them (`naming`).
+for its wash, and refused: in 164 recordings and renders there are eleven of them, in three, and
+none is a hi-hat. Last, toms and hi-hats are named by what sounds like them (`naming`).
 
 On eval-dev the onset F rises from 0.961 to 0.972, on real-dev from 0.942 to 0.955.
 """
