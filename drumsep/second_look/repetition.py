@@ -90,9 +90,9 @@ class Pattern:
         What the stem plays in the middle of the windows does not count.
         """
         frames, stems, confidences = self._strokes
-        near = slice(*np.searchsorted(frames, (frame - AROUND, frame + AROUND + 1)))
-        frames, stems = frames[near], stems[near]
-        weights = confidences[near] * TAPER[frames - frame + AROUND]
+        window = slice(*np.searchsorted(frames, (frame - AROUND, frame + AROUND + 1)))
+        frames, stems = frames[window], stems[window]
+        weights = confidences[window] * TAPER[frames - frame + AROUND]
         weights *= (stems != stem) | (np.abs(frames - frame) > OWN)
         products = weights @ self._elsewhere[stems, frames + AROUND]
         energy = weights @ self._struck[stems, frames + PAD]
