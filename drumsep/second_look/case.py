@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from drumsep.adaptation.pieces import pieces_of
 from drumsep.adaptation.strokes import Strokes
-from drumsep.drums import DRUMS
+from drumsep.drums import DRUMS, STEMS
 from drumsep.results import Options, Transcription
 from drumsep.transcriber.model import ORIGIN, Candidates
 
@@ -53,6 +53,15 @@ class Case:
         kept: Mask = (self.confidences >= self.found.needed) & ~self.refused
         return kept
 
+    def on(self, *stems: str) -> Mask:
+        """Which candidates are hits on drums of these stems."""
+        own: Mask = np.isin(self.stems, [STEMS.index(stem) for stem in stems])
+        return own
+
+    def struck(self, *stems: str) -> NDArray[np.float64]:
+        """When drums of these stems are hit, as far as is believed: s, ascending."""
+        return self.times[self.believed & self.on(*stems)]
+
     def transcription(self) -> Transcription:
         """The candidates that are believed, with the drum and the confidence that they have now."""
         hits = [
@@ -63,6 +72,15 @@ class Case:
             if believed
         ]
         return Transcription(tuple(sorted(hits)), self.found.duration, ORIGIN)
+
+
+def likelier(
+    confidences: NDArray[np.float64], log_odds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Confidences whose log-odds have risen by so much."""
+    against = (1 - confidences) * np.exp(-log_odds)
+    raised: NDArray[np.float64] = confidences / (confidences + against)
+    return raised
 
 
 def near(times: NDArray[np.float64], others: NDArray[np.float64]) -> Mask:

@@ -10,7 +10,6 @@ from torch import Tensor
 from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
 from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import LAGS
-from drumsep.drums import STEMS
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.scene import Scene
 
@@ -79,7 +78,7 @@ class Look:
 def _usual(strengths: NDArray[np.float32], firm: Mask, case: Case) -> NDArray[np.float64]:
     """The median strength of each candidate's drum (H,); of its stem where its drum has too few."""
     usual = np.full(len(firm), np.nan)
-    least = np.where(case.stems == STEMS.index("cymbals"), COMPARED_CYMBALS, COMPARED)
+    least = np.where(case.on("cymbals"), COMPARED_CYMBALS, COMPARED)
     for groups in (case.stems, case.strokes.drum):
         for group in np.unique(groups):
             own = groups == group

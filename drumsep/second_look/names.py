@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drumsep.drums import STEMS
 from drumsep.naming import named_as_most, toms_told_apart
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.look import Look
@@ -24,7 +23,7 @@ class Family:
 
     def doubtful(self, case: Case) -> Mask:
         """Believed hits on these drums."""
-        own: Mask = case.believed & (case.stems == STEMS.index(self.stem)) & case.open
+        own: Mask = case.believed & case.on(self.stem) & case.open
         return own
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drumsep.drums import STEMS, Drum
-from drumsep.second_look.case import Case, Mask, near
+from drumsep.drums import Drum
+from drumsep.second_look.case import Case, Mask, likelier, near
 
 WASHES = 1 / 8  # of the strokes of cymbals, at least, that a wash is heard with
 SURE = 0.7  # confidence from which a hit by itself is not doubtful
@@ -32,8 +32,7 @@ class Evidence:
     ) -> NDArray[np.float64]:
         """Confidences (H,) after hearing the strengths (H,), where these are known."""
         told = np.clip(strengths, WEAKEST, STRONGEST) / self.even
-        against = (1 - confidences) * told**-self.slope
-        weighed: NDArray[np.float64] = confidences / (confidences + against)
+        weighed = likelier(confidences, self.slope * np.log(told))
         return np.where(np.isfinite(strengths), weighed, confidences)
 
 
@@ -49,19 +48,14 @@ class Beside:
     """Is a hit needed that falls together with one it is often mistaken for?"""
 
     def __init__(self, mistaken: dict[str, tuple[str, ...]]) -> None:
-        self._mistaken = {
-            STEMS.index(stem): [STEMS.index(other) for other in others]
-            for stem, others in mistaken.items()
-        }
+        self._mistaken = mistaken
 
     def doubtful(self, case: Case) -> Mask:
         """Believed hits beside others that are believed."""
-        believed = case.believed
-        together = np.zeros(len(believed), bool)
+        together = np.zeros(len(case.times), bool)
         for stem, others in self._mistaken.items():
-            beside = case.times[believed & np.isin(case.stems, others)]
-            together |= (case.stems == stem) & near(case.times, beside)
-        return together & believed & case.open
+            together |= case.on(stem) & near(case.times, case.struck(*others))
+        return together & case.believed & case.open
 
     def settle(self, case: Case, doubtful: Mask, strengths: NDArray[np.float64]) -> None:
         """Refuse those that are too weak for how sure the networks are of them.
@@ -97,7 +91,7 @@ def washes(case: Case) -> Mask:
     a long ride pattern do so because both keep time.
     """
     hats = case.believed & (case.drums == Drum.HIHAT_OPEN.position)
-    cymbals = case.times[case.believed & (case.stems == STEMS.index("cymbals"))]
+    cymbals = case.struck("cymbals")
     often = hats.sum() >= WASHES * len(cymbals)
     washes: Mask = hats & case.open & near(case.times[hats], cymbals).all() & often
     return washes

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from drumsep.drums import STEMS
-from drumsep.second_look.case import Case, Mask, near
+from drumsep.second_look.case import Case, Mask, likelier, near
 
 FRAME_RATE = 100.0  # per s
 SPREAD = 3.0  # frames, standard deviation of a stroke's time
@@ -36,14 +36,13 @@ def weigh(case: Case) -> None:
 
     Log-odds change by SLOPE * (`Pattern.oftener` - INDIFFERENT).
     """
-    comparable = _comparable(case)
-    if not comparable.any():
+    comparable = np.flatnonzero(_comparable(case))
+    if not len(comparable):
         return
     pattern = Pattern(case)
-    for number in np.flatnonzero(comparable).tolist():
-        change = SLOPE * (pattern.oftener(number) - INDIFFERENT)
-        odds = case.confidences[number] / (1 - case.confidences[number]) * np.exp(change)
-        case.confidences[number] = odds / (1 + odds)
+    oftener = np.array([pattern.oftener(number) for number in comparable.tolist()])
+    weighed = likelier(case.confidences[comparable], SLOPE * (oftener - INDIFFERENT))
+    case.confidences[comparable] = weighed
 
 
 def _comparable(case: Case) -> Mask:
@@ -53,8 +52,7 @@ def _comparable(case: Case) -> Mask:
     """
     believed = case.believed
     others = np.bincount(case.stems[believed], minlength=len(STEMS))[case.stems] - believed
-    cymbals = case.times[believed & (case.stems == STEMS.index("cymbals"))]
-    given_up = (case.stems == STEMS.index("hihat")) & near(case.times, cymbals)
+    given_up = case.on("hihat") & near(case.times, case.struck("cymbals"))
     comparable: Mask = (case.confidences < CERTAIN) & case.open & (others > 0) & ~given_up
     return comparable
 
