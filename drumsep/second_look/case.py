@@ -1,6 +1,6 @@
 """The hits that a listener offers for one recording, and what is thought of them so far."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from drumsep.adaptation.pieces import pieces_of
 from drumsep.adaptation.strokes import Strokes
 from drumsep.drums import DRUMS, STEMS
-from drumsep.results import Options, Transcription
+from drumsep.results import Hit, Options, Transcription
 from drumsep.transcriber.model import ORIGIN, Candidates
 
 NEAR = 0.03  # s within which two hits fall together
@@ -28,6 +28,7 @@ class Case:
     pieces: NDArray[np.int64]
     open: Mask  # whether they may be judged
     confidences: NDArray[np.float64]
+    velocities: NDArray[np.float64]
     refused: Mask
 
     @classmethod
@@ -44,6 +45,7 @@ class Case:
             pieces=pieces_of(strokes, frames),
             open=np.array([hit.drum not in options.thresholds for hit in hits]),
             confidences=np.array([hit.confidence for hit in hits]),
+            velocities=np.array([hit.velocity for hit in hits]),
             refused=np.zeros(len(hits), bool),
         )
 
@@ -63,13 +65,12 @@ class Case:
         return self.times[self.believed & self.on(*stems)]
 
     def transcription(self) -> Transcription:
-        """The candidates that are believed, with the drum and the confidence that they have now."""
+        """The candidates that are believed, as they are thought of now."""
+        columns = (self.times, self.drums, self.velocities, self.confidences)
+        rows = zip(*(column[self.believed].tolist() for column in columns), strict=True)
         hits = [
-            replace(hit, drum=DRUMS[drum], confidence=float(confidence))
-            for hit, drum, confidence, believed in zip(
-                self.found.hits, self.drums, self.confidences, self.believed, strict=True
-            )
-            if believed
+            Hit(time, DRUMS[drum], velocity, confidence)
+            for time, drum, velocity, confidence in rows
         ]
         return Transcription(tuple(sorted(hits)), self.found.duration, ORIGIN)
 

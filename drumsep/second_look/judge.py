@@ -1,4 +1,4 @@
-"""The walk of the second look: questions settled in an excerpt, then piece by piece, then names."""
+"""The walk of the second look: an excerpt, piece by piece what is left, then what all of it tells."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from drumsep.results import Options, Progress, Transcription
 from drumsep.second_look import repetition
 from drumsep.second_look.case import Case
 from drumsep.second_look.look import Look
-from drumsep.second_look.names import FAMILIES, Names
+from drumsep.second_look.names import Names
 from drumsep.second_look.questions import QUESTIONS, Question, washes
 from drumsep.second_look.scene import Scene, apart, joined
 from drumsep.transcriber.model import NetworkTranscriber
@@ -64,12 +64,13 @@ class SecondLook:
         names = Names(latest)
         names.listen(case, scene)
         rest = np.setdiff1d(case.pieces, chosen).tolist()
-        if rest and latest is not None:
-            for done, scene in enumerate(apart(recording, rest, case, device)):
-                progress("looking again", done / len(rest))
-                _settle_all(looks, case, scene)
-                names.listen(case, scene)
+        for done, scene in enumerate(apart(recording, rest, case, device)):
+            progress("looking again", done / len(rest))
+            _settle_all(looks, case, scene)
+            latest.listen(case, scene)
+            names.listen(case, scene)
         case.refused |= washes(case)
+        case.velocities = latest.velocities(case)
         names.settle(case)
         progress("looking again", 1.0)
         return case.transcription()
@@ -85,14 +86,12 @@ class SecondLook:
             looks.append(look)
         return looks
 
-    def _latest(self, looks: Sequence[Look | None], case: Case, scene: Scene) -> Look | None:
-        """The last look that was taken; where nothing was doubtful, one for the drums to name."""
+    def _latest(self, looks: Sequence[Look | None], case: Case, scene: Scene) -> Look:
+        """The last look that was taken, or one for names and velocities where nothing was doubtful."""
         taken = [look for look in looks if look is not None]
         if taken:
             return taken[-1]
-        if any(family.doubtful(case).any() for family in FAMILIES):
-            return Look.of(case, np.zeros(len(case.times), bool), scene, self._templates)
-        return None
+        return Look.of(case, np.zeros(len(case.times), bool), scene, self._templates)
 
 
 def _settle_all(looks: Sequence[Look | None], case: Case, scene: Scene) -> None:

@@ -10,14 +10,17 @@ from torch import Tensor
 from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
 from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import LAGS
+from drumsep.adaptation.velocities import compared
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.scene import Scene
 
-UPDATES = 6  # of templates and strengths, from the hits that are not doubtful
+UPDATES = 4  # of templates and strengths, from the hits that are not doubtful
 STRENGTH_UPDATES = 6  # with templates held, of all
+SETTLED_UPDATES = 2  # the same, of hits that are about as strong as thought
 FREE = Pull(strengths=0.02)
 COMPARED = 3  # hits that tell what is usual, at least
 COMPARED_CYMBALS = 2  # of which many recordings have hardly any
+TRUST = 1 / 2  # in what strengths tell of velocities; the rest is the networks'
 BODY = 18  # frames, 0.21 s: what drums are told apart by
 
 
@@ -43,10 +46,20 @@ class Look:
         return cls(fit, _usual(fit.strengths.cpu().numpy(), firm & scene.inside, case))
 
     def strengths(self, case: Case, doubtful: Mask, scene: Scene) -> NDArray[np.float64]:
-        """How strong the doubtful hits (H,) of a scene are, relative to what is usual.
+        """How strong the doubtful hits (H,) of a scene are, relative to what is usual."""
+        self._listen(case, doubtful, scene, STRENGTH_UPDATES)
+        relative: NDArray[np.float64] = self._fit.strengths.cpu().numpy() / self._usual
+        return relative
 
-        They begin as usual, and so do hits that were not believed yet when this was learnt. What is
-        found of the scene's hits is kept for the next scene, which may still hear them.
+    def listen(self, case: Case, scene: Scene) -> None:
+        """Hear how strong the hits of a scene are, once it is settled which are believed."""
+        self._listen(case, np.zeros(len(case.times), bool), scene, SETTLED_UPDATES)
+
+    def _listen(self, case: Case, doubtful: Mask, scene: Scene, updates: int) -> None:
+        """Find the strengths of a scene's hits, and keep them for the next, which may hear them.
+
+        Doubtful hits begin as usual, and so do those that were not believed yet when this was
+        learnt.
         """
         before = self._fit.strengths.cpu().numpy()
         new = doubtful | (case.believed & (before == 0))
@@ -54,12 +67,17 @@ class Look:
         begun = np.where(case.believed | doubtful, begun, 0)
         start = replace(self._fit, strengths=torch.from_numpy(begun).to(self._fit.strengths))
         problem = Problem(scene.magnitudes, scene.hearing, start, FREE)
-        fit = problem.with_strengths(start, STRENGTH_UPDATES)
-        found = fit.strengths.cpu().numpy()
-        kept = torch.from_numpy(np.where(scene.inside, found, before)).to(fit.strengths)
-        self._fit = replace(fit, strengths=kept)
-        relative: NDArray[np.float64] = found / self._usual
-        return relative
+        found = problem.with_strengths(start, updates).strengths
+        inside = torch.from_numpy(scene.inside).to(found.device)
+        self._fit = replace(self._fit, strengths=found.where(inside, self._fit.strengths))
+
+    def velocities(self, case: Case) -> NDArray[np.float64]:
+        """Of the candidates (H,), half as they were said, half as strong as they are heard.
+
+        Which half is nearer to the truth differs from drum to drum, and both err in other ways.
+        """
+        strengths = np.where(case.believed, self._fit.strengths.cpu().numpy(), 0)
+        return compared(case.velocities, strengths, case.strokes.drum, TRUST)
 
     def sounds(self, scene: Scene, hits: Mask, bands: slice, sides: bool) -> NDArray[np.float32]:
         """What some of the hits (H,) of a scene sound like at first: powers (h, C, B')."""

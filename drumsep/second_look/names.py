@@ -36,8 +36,8 @@ FAMILIES = (
 class Names:
     """Which drum of its family was hit? Asked once all hits of a recording have been heard."""
 
-    def __init__(self, look: Look | None) -> None:
-        """`look` is what has been learnt of the recording's drums; None: there are none to name."""
+    def __init__(self, look: Look) -> None:
+        """`look` is what has been learnt of the recording's drums."""
         self._look = look
         # By stem, of all candidates (H, C, B'), zero for those not heard. One array: sounds kept
         # one by one lie between what is freed, and an hour took 200 MB more.
@@ -51,7 +51,7 @@ class Names:
         """
         for family in FAMILIES:
             own = family.doubtful(case) & scene.inside
-            if self._look is not None and own.any():
+            if own.any():
                 sounds = self._look.sounds(scene, own, family.bands, family.sides)
                 if family.stem not in self._sounds:
                     self._sounds[family.stem] = np.zeros((len(own), *sounds.shape[1:]), np.float32)
