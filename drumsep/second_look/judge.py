@@ -1,4 +1,4 @@
-"""The walk of the second look: an excerpt, piece by piece what is left, then what all of it tells."""
+"""The walk of the second look: an excerpt, then the other pieces, then what only all hits tell."""
 
 from collections.abc import Sequence
 
@@ -87,7 +87,7 @@ class SecondLook:
         return looks
 
     def _latest(self, looks: Sequence[Look | None], case: Case, scene: Scene) -> Look:
-        """The last look that was taken, or one for names and velocities where nothing was doubtful."""
+        """The last look that was taken, or one of all hits where nothing was doubtful."""
         taken = [look for look in looks if look is not None]
         if taken:
             return taken[-1]
