@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from drumsep.adaptation.bands import pooled, spread
-from drumsep.adaptation.strokes import ROWS, Placement, Strokes
+from drumsep.adaptation.strokes import LAYERS, Placement, Strokes
 
 # The power of an update's factors: below 2, what attracts plain updates attracts these as well
 # (Badeau, Bertin and Vincent 2010).
@@ -38,7 +38,7 @@ class Pull:
 class Fit:
     """What explains a recording: the drums' templates, and how strong each hit is."""
 
-    templates: Tensor  # (K, L, X), magnitudes of a hit of strength one, at LAGS after it
+    templates: Tensor  # (K, L, X), magnitudes of a hit of strength one, at the first L of LAGS
     strengths: Tensor  # (N,)
 
     @property
@@ -55,7 +55,7 @@ class Hearing:
     """What a stretch of frames hears of N hits: a sparse tensor (N, K * L, T)."""
 
     def __init__(self, placement: Placement, strokes: Strokes, device: torch.device):
-        self._shape = (len(strokes.drums) * ROWS, placement.frames)
+        self._shape = (len(strokes.drums) * LAYERS * placement.lags, placement.frames)
         self._hits = len(strokes)
         self._row = torch.from_numpy(placement.row).to(device)
         self._frame = torch.from_numpy(placement.frame).to(device)

@@ -39,13 +39,14 @@ def first_fit(templates: Tensor, strokes: Strokes, strengths: Tensor) -> Fit:
     """The drums that are hit, as loud at strength one as their mean hit.
 
     Args:
-        templates: (9, L, F), in the order of DRUMS.
+        templates: (9, L, F), in the order of DRUMS, at the first L of LAGS.
         strokes: the hits.
         strengths: those of the hits, (N,), for each drum on a scale of its own. Hits of strength
             zero are not heard, and stay so.
     """
-    spread = torch.from_numpy(np.exp(-np.maximum(LAGS, 0) / DECAY)).to(templates)
-    level = templates[:, LAGS < DECAY].mean()
+    lags = LAGS[: templates.shape[1]]
+    spread = torch.from_numpy(np.exp(-np.maximum(lags, 0) / DECAY)).to(templates)
+    level = templates[:, lags < DECAY].mean()
     softened = templates + SPREAD * level * spread[:, None]
     struck = torch.tensor([drum.position for drum in strokes.drums], dtype=torch.long)
     drum = torch.from_numpy(strokes.drum)

@@ -68,10 +68,11 @@ class Placement:
     """What a stretch of frames hears: entries (hit, row, frame) -> coefficient."""
 
     hit: NDArray[np.int64]  # (entries,), numbers in the `Strokes`
-    row: NDArray[np.int64]  # (entries,), (drum * LAYERS + layer) * len(LAGS) + lag: a spectrum
+    row: NDArray[np.int64]  # (entries,), (drum * LAYERS + layer) * lags + lag: a spectrum
     frame: NDArray[np.int64]  # (entries,), from the start of the stretch
     coefficient: NDArray[np.float32]  # (entries,), in (0, 1]
     frames: int  # length of the stretch
+    lags: int  # of each template that can be heard, the first of LAGS
 
     def every(self, step: int) -> "Placement":
         """What every `step`-th frame hears, from the first on."""
@@ -82,6 +83,7 @@ class Placement:
             frame=self.frame[kept] // step,
             coefficient=self.coefficient[kept],
             frames=-(-self.frames // step),
+            lags=self.lags,
         )
 
     @classmethod
@@ -96,7 +98,13 @@ class Placement:
             ),
             coefficient=np.concatenate([part.coefficient for part in parts]),
             frames=int(starts[-1]),
+            lags=parts[0].lags,
         )
+
+
+def lags_until(last: float) -> int:
+    """How many of LAGS tell what is heard until `last` frames after a hit."""
+    return int(np.searchsorted(LAGS, last)) + 1
 
 
 def place(strokes: Strokes, start: int, stop: int, last: float = LAST) -> Placement:
@@ -107,15 +115,16 @@ def place(strokes: Strokes, start: int, stop: int, last: float = LAST) -> Placem
     span = int(last - FIRST) + 2  # frames that one hit can touch
     frame = np.clip(first, start, stop) + np.arange(min(span, stop - start))
     lag = frame - position
-    before = np.clip(np.searchsorted(LAGS, lag, side="right") - 1, 0, len(LAGS) - 2)
+    lags = lags_until(last)
+    before = np.clip(np.searchsorted(LAGS[:lags], lag, side="right") - 1, 0, lags - 2)
     share = (lag - LAGS[before]) / (LAGS[before + 1] - LAGS[before])
     level = np.clip(1 + share, 0, 1)  # it rises during the frame before the first lag
     level = level * ((lag <= last) & (frame >= start) & (frame < stop))
     share = np.clip(share, 0, 1)
     loudness = strokes.loudness[numbers, None]
-    row = strokes.drum[numbers, None] * ROWS + before
+    row = strokes.drum[numbers, None] * (LAYERS * lags) + before
     parts = [
-        (row + layer * len(LAGS) + later, level * of_layer * of_lag)
+        (row + layer * lags + later, level * of_layer * of_lag)
         for layer, of_layer in enumerate((1 - loudness, loudness))
         for later, of_lag in enumerate((1 - share, share))
     ]
@@ -127,4 +136,5 @@ def place(strokes: Strokes, start: int, stop: int, last: float = LAST) -> Placem
         frame=frame[kept[1:]] - start,
         coefficient=coefficient[kept].astype(np.float32),
         frames=stop - start,
+        lags=lags,
     )

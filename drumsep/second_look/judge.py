@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from drumsep.adaptation.pieces import excerpt
-from drumsep.adaptation.strokes import RATE, STFT, Strokes
+from drumsep.adaptation.strokes import RATE, STFT, Strokes, lags_until
 from drumsep.errors import DrumsepError
 from drumsep.recording import Recording
 from drumsep.results import Options, Progress, Transcription
@@ -16,7 +16,7 @@ from drumsep.second_look.case import Case
 from drumsep.second_look.look import Look
 from drumsep.second_look.names import Names
 from drumsep.second_look.questions import QUESTIONS, Question, washes
-from drumsep.second_look.scene import Scene, apart, joined
+from drumsep.second_look.scene import TAIL, Scene, apart, joined
 from drumsep.transcriber.model import NetworkTranscriber
 
 OFFERED = 0.4  # of what a hit needs: from there on it is looked at
@@ -34,7 +34,7 @@ class SecondLook:
         if listener.rate != RATE:
             raise DrumsepError(f"hits are looked at again at {RATE} Hz, got {listener.rate} Hz")
         self._listener = listener
-        self._templates = templates
+        self._templates = templates[:, : lags_until(TAIL)]
 
     @property
     def rate(self) -> int:

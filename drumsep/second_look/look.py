@@ -84,7 +84,8 @@ class Look:
         templates = self._fit.templates[..., bands]
         model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
         shares = scene.powers(bands, sides) / model.clamp_min(TINY)
-        body = torch.from_numpy((LAGS >= 0) & (LAGS <= BODY)).to(templates)
+        lags = LAGS[: templates.shape[1]]
+        body = torch.from_numpy((lags >= 0) & (lags <= BODY)).to(templates)
         sound = (templates * body[:, None]).flatten(0, 1)
         chosen = torch.from_numpy(hits).to(templates.device)
         heard = [scene.hearing.spectra_of_hits(sound, each, chosen)[chosen] for each in shares]
