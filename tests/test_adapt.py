@@ -10,7 +10,7 @@ from drumsep.adaptation import adapt as adapting
 from drumsep.adaptation import pieces
 from drumsep.adaptation.adapt import adapt
 from drumsep.adaptation.bands import pooled, spread
-from drumsep.adaptation.fitting import Fit, Hearing, Problem, Pull
+from drumsep.adaptation.fitting import FARTHEST_OFF, Fit, Hearing, Problem, Pull
 from drumsep.adaptation.starting import first_templates
 from drumsep.adaptation.strokes import (
     FIRST,
@@ -196,6 +196,23 @@ class TestUpdates:
         fit = problem.learnt(8)
         assert torch.equal(fit.templates == 0, problem.start.templates == 0)
         assert fit.templates.isfinite().all()
+
+    @pytest.mark.parametrize(("factor", "misfit"), [(1, 0), (1.5, 0.5), (0, 1), (99, FARTHEST_OFF)])
+    def test_a_misfit_is_how_far_from_the_model_the_recording_is(self, problem, factor, misfit):
+        model = problem.hearing.activations(problem.start.strengths).T @ (
+            problem.start.templates.flatten(0, 1)
+        )
+        found = replace(problem, magnitudes=factor * model).misfits(problem.start)
+        torch.testing.assert_close(found, torch.full((3,), float(misfit)), atol=1e-4, rtol=1e-4)
+
+    def test_a_misfit_is_heard_where_the_hit_sounds(self, problem):
+        model = problem.hearing.activations(problem.start.strengths).T @ (
+            problem.start.templates.flatten(0, 1)
+        )
+        model[:15] *= 2  # the second hit begins later
+        misfits = replace(problem, magnitudes=model).misfits(problem.start)
+        assert misfits[0] > 0.05
+        torch.testing.assert_close(misfits[1:], torch.zeros(2), atol=1e-4, rtol=0)
 
     def test_what_all_frames_have_is_heard_as_any_values_are(self, problem):
         levels = torch.rand(2 * LAYERS * len(LAGS))

@@ -45,6 +45,13 @@ def test_hits_without_strength_keep_what_was_said_and_tell_nothing():
     np.testing.assert_allclose(compared(said, strengths, drums, 1), [0.4, 0.4, 0.7, 0.5])
 
 
+def test_trust_may_differ_from_hit_to_hit():
+    said, strengths, drums = np.full(3, 0.5), np.array([1.0, 0.4, 0.1]), np.zeros(3, int)
+    trust = np.array([0.0, 0.5, 1.0])
+    each = [compared(said, strengths, drums, one)[n] for n, one in enumerate(trust.tolist())]
+    np.testing.assert_allclose(compared(said, strengths, drums, trust), each)
+
+
 def test_velocities_stay_in_range():
     said, strengths = np.array([0.9, 0.9, 0.9]), np.array([0.1, 0.1, 9.0])
     heard = compared(said, strengths, np.zeros(3, int), 1)

@@ -23,6 +23,7 @@ from drumsep.adaptation.strokes import LAYERS, Placement, Strokes
 # (Badeau, Bertin and Vincent 2010).
 RELAXATION = 1.8
 FLOOR = 1e-8  # of the loudest bin; added to the model, for where it is silent
+FARTHEST_OFF = 5.0  # of the model: what is farther is not in it at all
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -167,6 +168,16 @@ class Problem:
             strengths = fit.strengths * raised + pull * self.start.strengths
             fit = replace(fit, strengths=_where_heard(told, strengths, fit.strengths))
         return fit
+
+    def misfits(self, fit: Fit) -> Tensor:
+        """How far magnitudes are from a model, in its units, where each hit sounds: means (N,).
+
+        Weighted by the hit's own sound; hits that no frame hears have none.
+        """
+        spectra = fit.templates.flatten(0, 1)
+        off = self._ratio(fit, self.hearing.activations(fit.strengths)).sub_(1).abs_()
+        heard = self.hearing.of_hits(spectra @ off.clamp_max_(FARTHEST_OFF).T)
+        return heard / self.hearing.of_levels(spectra.sum(1)).clamp_min(TINY)
 
     def _ratio(self, fit: Fit, activations: Tensor) -> Tensor:
         """Magnitudes over model, (T, X)."""

@@ -62,6 +62,7 @@ class SecondLook:
         looks = self._learnt(case, scene)
         latest = self._latest(looks, case, scene)
         names = Names(latest)
+        latest.listen(case, scene)
         names.listen(case, scene)
         rest = np.setdiff1d(case.pieces, chosen).tolist()
         for done, scene in enumerate(apart(recording, rest, case, device)):

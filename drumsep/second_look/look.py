@@ -20,7 +20,7 @@ SETTLED_UPDATES = 2  # the same, of hits that are about as strong as thought
 FREE = Pull(strengths=0.02)
 COMPARED = 3  # hits that tell what is usual, at least
 COMPARED_CYMBALS = 2  # of which many recordings have hardly any
-TRUST = 1 / 2  # in what strengths tell of velocities; the rest is the networks'
+MISFIT = 0.4  # at which strengths tell 1/e of velocities, and what the networks said the rest
 BODY = 18  # frames, 0.21 s: what drums are told apart by
 
 
@@ -30,6 +30,7 @@ class Look:
     def __init__(self, fit: Fit, usual: NDArray[np.float64]) -> None:
         self._fit = fit
         self._usual = usual  # (H,), strength of the hits of the same drum; NaN: nobody knows
+        self._misfits = np.full(len(usual), np.inf)  # (H,), `Problem.misfits`, once listened to
 
     @classmethod
     def of(cls, case: Case, doubtful: Mask, scene: Scene, templates: Tensor) -> "Look":
@@ -53,9 +54,11 @@ class Look:
 
     def listen(self, case: Case, scene: Scene) -> None:
         """Hear how strong the hits of a scene are, once it is settled which are believed."""
-        self._listen(case, np.zeros(len(case.times), bool), scene, SETTLED_UPDATES)
+        problem = self._listen(case, np.zeros(len(case.times), bool), scene, SETTLED_UPDATES)
+        misfits = problem.misfits(self._fit).cpu().numpy()
+        self._misfits = np.where(scene.inside, misfits, self._misfits)
 
-    def _listen(self, case: Case, doubtful: Mask, scene: Scene, updates: int) -> None:
+    def _listen(self, case: Case, doubtful: Mask, scene: Scene, updates: int) -> Problem:
         """Find the strengths of a scene's hits, and keep them for the next, which may hear them.
 
         Doubtful hits begin as usual, and so do those that were not believed yet when this was
@@ -70,14 +73,16 @@ class Look:
         found = problem.with_strengths(start, updates).strengths
         inside = torch.from_numpy(scene.inside).to(found.device)
         self._fit = replace(self._fit, strengths=found.where(inside, self._fit.strengths))
+        return problem
 
     def velocities(self, case: Case) -> NDArray[np.float64]:
-        """Of the candidates (H,), half as they were said, half as strong as they are heard.
+        """Of the candidates (H,), between what was said and how strong each is in its scene.
 
-        Which half is nearer to the truth differs from drum to drum, and both err in other ways.
+        The better the model fits where a hit sounds, the more its strength is trusted.
         """
         strengths = np.where(case.believed, self._fit.strengths.cpu().numpy(), 0)
-        return compared(case.velocities, strengths, case.strokes.drum, TRUST)
+        trust = np.exp(-self._misfits / MISFIT)
+        return compared(case.velocities, strengths, case.strokes.drum, trust)
 
     def sounds(self, scene: Scene, hits: Mask, bands: slice, sides: bool) -> NDArray[np.float32]:
         """What some of the hits (H,) of a scene sound like at first: powers (h, C, B')."""
