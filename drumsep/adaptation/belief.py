@@ -3,7 +3,7 @@
 A hit is confirmed by the share that its stem has in the bins where it sounds: near one for a drum
 that is heard alone, near zero for one that others explain as well. A stem is believed when some hit
 of it is certain, as those given by the user are, or has a confidence and a share that add up to
-`ENOUGH`. On eval-dev and 70 other renders this silences two stems: one holds a false hit only, one
+`ENOUGH`. On eval-dev and 70 other renders this silences three stems: two hold false hits only, one
 a lone tom.
 """
 
