@@ -13,7 +13,7 @@ EXPONENT = 2 / 3
 TRUST = 1 / 3  # in this fit: the hits come from a network and from the fit of the second look
 
 
-def compared(
+def told_by_strengths(
     said: NDArray[np.float64],
     strengths: NDArray[np.floating],
     drums: NDArray[np.int64],
@@ -43,7 +43,7 @@ def with_heard_velocities(transcription: Transcription, adapted: Adapted) -> Tra
     """
     said = np.array([hit.velocity for hit in transcription.hits])
     strengths = adapted.model.strengths.cpu().numpy()
-    velocities = compared(said, strengths, adapted.strokes.drum, TRUST)
+    velocities = told_by_strengths(said, strengths, adapted.strokes.drum, TRUST)
     hits = zip(transcription.hits, velocities.tolist(), strict=True)
     return replace(
         transcription, hits=tuple(replace(hit, velocity=velocity) for hit, velocity in hits)

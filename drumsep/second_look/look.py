@@ -10,7 +10,7 @@ from torch import Tensor
 from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
 from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import LAGS
-from drumsep.adaptation.velocities import compared
+from drumsep.adaptation.velocities import told_by_strengths
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.scene import Scene
 
@@ -82,7 +82,7 @@ class Look:
         """
         strengths = np.where(case.believed, self._fit.strengths.cpu().numpy(), 0)
         trust = np.exp(-self._misfits / MISFIT)
-        return compared(case.velocities, strengths, case.strokes.drum, trust)
+        return told_by_strengths(case.velocities, strengths, case.strokes.drum, trust)
 
     def sounds(self, scene: Scene, hits: Mask, bands: slice, sides: bool) -> NDArray[np.float32]:
         """What some of the hits (H,) of a scene sound like at first: powers (h, C, B')."""
