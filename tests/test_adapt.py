@@ -21,6 +21,7 @@ from drumsep.adaptation.strokes import (
     STFT,
     Placement,
     Strokes,
+    lags_until,
     place,
 )
 from drumsep.adaptation.velocities import with_heard_velocities
@@ -141,6 +142,18 @@ class TestPlacement:
         torch.testing.assert_close(
             of_halves.activations(strengths), of_whole.activations(strengths)
         )
+
+    @pytest.mark.parametrize("last", [5, 8, 10, 40])
+    def test_what_is_not_listened_to_has_no_rows(self, last):
+        strokes = Strokes.of([Hit(0.0, Drum.KICK, 0.4), Hit(0.0, Drum.SNARE, 0.9)])
+        templates = torch.rand(2 * LAYERS, len(LAGS), 7)
+        models = []
+        for placement in (place(strokes, 0, last + 1), place(strokes, 0, last + 1, last)):
+            hearing = Hearing(placement, strokes, torch.device("cpu"))
+            heard = templates[:, : placement.lags].flatten(0, 1)
+            models.append(hearing.activations(torch.tensor([1.0, 0.5])).T @ heard)
+        assert placement.lags == lags_until(last) < len(LAGS)
+        torch.testing.assert_close(*models)
 
     def test_hits_before_the_start_are_heard(self):
         assert len(place(Strokes.of([Hit(0, Drum.KICK, 1)]), 100, 110).hit) == 20

@@ -45,9 +45,9 @@ class SecondLook:
     def transcribe(
         self, recording: Recording, options: Options, progress: Progress
     ) -> Transcription:
-        """Find the hits of a recording at `rate`; confidences are those after the second look.
+        """Find the hits of a recording at `rate`, as they are thought of after the second look.
 
-        Drums in `options.thresholds` are not looked at again.
+        Drums in `options.thresholds` keep their hits and names.
         """
         found = self._listener.candidates(recording, options, progress, OFFERED)
         at_first = found.transcription()
