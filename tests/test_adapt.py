@@ -89,11 +89,16 @@ def problem():
     return problem_of(12)
 
 
+def model_of(hearing, fit):
+    """What a fit says of a stretch of frames, (T, X)."""
+    return hearing.activations(fit.strengths).T @ fit.templates.flatten(0, 1)
+
+
 def objective(problem, fit):
     """What updates lower: the divergence from the magnitudes, and from the start by the pull."""
     start, pull = problem.start, problem.pull
     weight = problem.hearing.of_levels(start.templates.sum(2).flatten())
-    model = problem.hearing.activations(fit.strengths).T @ fit.templates.flatten(0, 1)
+    model = model_of(problem.hearing, fit)
     moved = divergence(start.templates, fit.templates)
     shifted = divergence(weight * start.strengths, weight * fit.strengths)
     told = divergence(problem.magnitudes, model.clamp_min(1e-30))
@@ -150,8 +155,8 @@ class TestPlacement:
         models = []
         for placement in (place(strokes, 0, last + 1), place(strokes, 0, last + 1, last)):
             hearing = Hearing(placement, strokes, torch.device("cpu"))
-            heard = templates[:, : placement.lags].flatten(0, 1)
-            models.append(hearing.activations(torch.tensor([1.0, 0.5])).T @ heard)
+            fit = Fit(templates[:, : placement.lags], torch.tensor([1.0, 0.5]))
+            models.append(model_of(hearing, fit))
         assert placement.lags == lags_until(last) < len(LAGS)
         torch.testing.assert_close(*models)
 
@@ -212,16 +217,12 @@ class TestUpdates:
 
     @pytest.mark.parametrize(("factor", "misfit"), [(1, 0), (1.5, 0.5), (0, 1), (99, FARTHEST_OFF)])
     def test_a_misfit_is_how_far_from_the_model_the_recording_is(self, problem, factor, misfit):
-        model = problem.hearing.activations(problem.start.strengths).T @ (
-            problem.start.templates.flatten(0, 1)
-        )
+        model = model_of(problem.hearing, problem.start)
         found = replace(problem, magnitudes=factor * model).misfits(problem.start)
         torch.testing.assert_close(found, torch.full((3,), float(misfit)), atol=1e-4, rtol=1e-4)
 
     def test_a_misfit_is_heard_where_the_hit_sounds(self, problem):
-        model = problem.hearing.activations(problem.start.strengths).T @ (
-            problem.start.templates.flatten(0, 1)
-        )
+        model = model_of(problem.hearing, problem.start)
         model[:15] *= 2  # the second hit begins later
         misfits = replace(problem, magnitudes=model).misfits(problem.start)
         assert misfits[0] > 0.05
@@ -252,7 +253,7 @@ class TestUpdates:
 
     def test_the_scaled_start_is_as_loud_as_the_recording(self, problem):
         start = problem.scaled().start
-        model = problem.hearing.activations(start.strengths).T @ start.templates.flatten(0, 1)
+        model = model_of(problem.hearing, start)
         torch.testing.assert_close(model.sum(), problem.magnitudes.sum())
 
 

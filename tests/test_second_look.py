@@ -125,7 +125,7 @@ def test_unsure_hits_are_judged_by_their_sound():
     assert len(found.hits) == len(kicks) + len(toms) + 1
 
 
-def test_drums_with_a_threshold_of_the_user_are_not_looked_at_again():
+def test_drums_with_a_threshold_of_the_user_keep_their_hits():
     kicks, toms = bars()
     audio = played([*kicks, *toms], seconds=6.5)
     false = beside(toms[1], Drum.KICK)
@@ -276,8 +276,8 @@ def loud_and_soft(noise):
 def test_what_is_said_to_be_alike_is_told_apart_by_how_loud_it_is(length, monkeypatch):
     cut(monkeypatch, length, learnt_from=2)
     loudness = np.array([0.8, 0.3] * 3) ** (2 / 3)
-    told = np.minimum(0.8 * loudness / loudness.mean(), 1)
-    assert loud_and_soft(noise=0) == pytest.approx(told, abs=0.1)
+    expected = np.minimum(0.8 * loudness / loudness.mean(), 1)
+    assert loud_and_soft(noise=0) == pytest.approx(expected, abs=0.1)
 
 
 def test_what_is_badly_explained_keeps_more_of_what_was_said():
