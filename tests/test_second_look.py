@@ -280,6 +280,16 @@ def test_what_is_said_to_be_alike_is_told_apart_by_how_loud_it_is(length, monkey
     assert loud_and_soft(noise=0) == pytest.approx(expected, abs=0.1)
 
 
+@at_once_and_in_pieces
+def test_toms_are_compared_with_each_other(length, monkeypatch):
+    cut(monkeypatch, length, learnt_from=2)
+    alike = by_turns(TOMS, 8)
+    struck = [replace(hit, velocity=(0.8, 0.3)[turn % 2]) for turn, hit in enumerate(alike)]
+    found = heard(played(struck, seconds=4.5), alike)
+    loud, soft = ([hit.velocity for hit in found.of(tom)] for tom in TOMS)
+    assert min(loud) - max(soft) > 0.2
+
+
 def test_what_is_badly_explained_keeps_more_of_what_was_said():
     clean, noisy = (loud_and_soft(noise) for noise in (0, 0.1))
     assert clean[0::2].mean() - clean[1::2].mean() > 0.3

@@ -10,7 +10,8 @@ from torch import Tensor
 from drumsep.adaptation.fitting import TINY, Fit, Problem, Pull
 from drumsep.adaptation.starting import first_fit, first_strengths, pull
 from drumsep.adaptation.strokes import LAGS
-from drumsep.adaptation.velocities import told_by_strengths
+from drumsep.adaptation.velocities import told_by_levels
+from drumsep.drums import STEMS
 from drumsep.second_look.case import Case, Mask
 from drumsep.second_look.scene import Scene
 
@@ -20,7 +21,9 @@ SETTLED_UPDATES = 2  # the same, of hits that are about as strong as thought
 FREE = Pull(strengths=0.02)
 COMPARED = 3  # hits that tell what is usual, at least
 COMPARED_CYMBALS = 2  # of which many recordings have hardly any
-MISFIT = 0.4  # at which strengths tell 1/e of velocities, and what the networks said the rest
+ATTACK = 3  # frames, 35 ms: what is listened to of how loud a hit is
+STRENGTHS = 0.3  # share of them in what is heard of velocities; loudness tells the rest
+MISFIT = 0.6  # at which 1/e of a velocity is what is heard, and what the networks said the rest
 BODY = 18  # frames, 0.21 s: what drums are told apart by
 
 
@@ -30,7 +33,9 @@ class Look:
     def __init__(self, fit: Fit, usual: NDArray[np.float64]) -> None:
         self._fit = fit
         self._usual = usual  # (H,), strength of the hits of the same drum; NaN: nobody knows
-        self._misfits = np.full(len(usual), np.inf)  # (H,), `Problem.misfits`, once listened to
+        # Of hits (H,) that have been listened to, once it was settled which are believed:
+        self._misfits = np.full(len(usual), np.inf)  # `Problem.misfits`
+        self._loudness = np.zeros(len(usual))  # amplitudes
 
     @classmethod
     def of(cls, case: Case, doubtful: Mask, scene: Scene, templates: Tensor) -> "Look":
@@ -53,10 +58,12 @@ class Look:
         return relative
 
     def listen(self, case: Case, scene: Scene) -> None:
-        """Hear how strong the hits of a scene are, once it is settled which are believed."""
+        """Hear how hard the hits of a scene were played, once it is settled which are believed."""
         problem = self._listen(case, np.zeros(len(case.times), bool), scene, SETTLED_UPDATES)
         misfits = problem.misfits(self._fit).cpu().numpy()
         self._misfits = np.where(scene.inside, misfits, self._misfits)
+        loudness = self._attacks(case, scene).cpu().numpy()
+        self._loudness = np.where(scene.inside, loudness, self._loudness)
 
     def _listen(self, case: Case, doubtful: Mask, scene: Scene, updates: int) -> Problem:
         """Find the strengths of a scene's hits, and keep them for the next, which may hear them.
@@ -75,14 +82,37 @@ class Look:
         self._fit = replace(self._fit, strengths=found.where(inside, self._fit.strengths))
         return problem
 
-    def velocities(self, case: Case) -> NDArray[np.float64]:
-        """Of the candidates (H,), between what was said and how strong each is in its scene.
+    def _attacks(self, case: Case, scene: Scene) -> Tensor:
+        """How loud its stem is at each hit (N,): amplitudes, through masks of the model."""
+        spectra = self._fit.templates.flatten(0, 1)
+        activations = scene.hearing.activations(self._fit.strengths)
+        templates, lags = self._fit.templates.shape[:2]
+        drums = torch.tensor([drum.stem_index for drum in case.strokes.drums])
+        stems = drums.to(spectra.device).repeat_interleave(len(spectra) // len(drums))
+        parts = torch.stack(
+            [activations[stems == stem].T @ spectra[stems == stem] for stem in range(len(STEMS))]
+        )
+        masks = parts / parts.sum(0).clamp_min(TINY)
+        energies = torch.einsum("stb,tb->st", masks, scene.magnitudes.square())
+        early = torch.from_numpy((LAGS[:lags] >= 0) & (LAGS[:lags] <= ATTACK)).to(energies)
+        heard = energies[stems] * early.repeat(templates)[:, None]
+        return scene.hearing.of_hits(heard).sqrt_()
 
-        The better the model fits where a hit sounds, the more its strength is trusted.
+    def velocities(self, case: Case) -> NDArray[np.float64]:
+        """Of the candidates (H,), between what was said and what is heard in their scenes.
+
+        Heard are how strong a hit is beside those of its drum, and how loud its stem is beside the
+        other hits of the stem: so a tom is compared with the other toms. The better the model fits
+        where a hit sounds, the more this is trusted.
         """
         strengths = np.where(case.believed, self._fit.strengths.cpu().numpy(), 0)
+        loudness = np.where(strengths > 0, self._loudness, 0)
+        by_strengths = told_by_levels(case.velocities, strengths, case.strokes.drum)
+        by_loudness = told_by_levels(case.velocities, loudness, case.stems)
+        heard = STRENGTHS * by_strengths + (1 - STRENGTHS) * by_loudness
         trust = np.exp(-self._misfits / MISFIT)
-        return told_by_strengths(case.velocities, strengths, case.strokes.drum, trust)
+        velocities: NDArray[np.float64] = case.velocities + trust * (heard - case.velocities)
+        return velocities
 
     def sounds(self, scene: Scene, hits: Mask, bands: slice, sides: bool) -> NDArray[np.float32]:
         """What some of the hits (H,) of a scene sound like at first: powers (h, C, B')."""
