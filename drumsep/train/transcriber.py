@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from drumsep import weights
 from drumsep.drums import DRUMS
 from drumsep.errors import DrumsepError
 from drumsep.sampled_kits import credits, read_kits
-from drumsep.train.data import Clips, Recipe
+from drumsep.train.data import PAPER_RECIPE, Clips, Recipe
 from drumsep.train.grooves import read_grooves
 from drumsep.train.growing import grown, halfway
 from drumsep.train.loop import Batch, Report, TrainOptions, run
@@ -40,6 +41,10 @@ RETURN = 30  # batches between them; a multiple of the number of workers
 HEAVY_RECIPE = Recipe(plain=0.0, tone=0.8, doubling=0.15, splice=0.0, strength=HEAVY)
 HEAVY_CLIPS = 50
 HEAVY_SEED = 20_000
+# Augmented as LarsNet's training clips are, but every one of them.
+AUGMENTED_RECIPE = replace(PAPER_RECIPE, seconds=10.0, channels=1, together=True, plain=0.0)
+AUGMENTED_CLIPS = 50
+AUGMENTED_SEED = 25_000
 PLAIN_RECIPE = Recipe(seconds=10.0, plain=1.0, strength=NONE)
 PLAIN_CLIPS = 120  # thresholds fitted to fewer follow the kits in them
 PLAIN_SEED = 30_303
@@ -210,14 +215,18 @@ def _begun(start: weights.ModelCard | None, dimensions: Dimensions) -> Transcrib
 
 
 def validation_sets(options: TrainOptions) -> dict[str, tuple[Annotated, ...]]:
-    """The recordings named in the options and, with validation kits, two sets of renderings.
+    """The recordings named in the options and, with validation kits, three sets of renderings.
 
-    One is mixed heavily, one not at all.
+    One is mixed heavily, one not at all, and one has the augmentations of the LarsNet paper.
     """
     sets = {Path(folder).name: read_recordings(folder) for folder in options.recordings}
     if options.validation_kits:
         kits = read_kits(options.validation_kits, channels=1)
         grooves = read_grooves(options.grooves, "validation")
-        sets["heavy"] = rendered(Clips(kits, grooves, HEAVY_RECIPE, HEAVY_SEED), HEAVY_CLIPS)
-        sets["plain"] = rendered(Clips(kits, grooves, PLAIN_RECIPE, PLAIN_SEED), PLAIN_CLIPS)
+        for name, recipe, seed, count in (
+            ("heavy", HEAVY_RECIPE, HEAVY_SEED, HEAVY_CLIPS),
+            ("augmented", AUGMENTED_RECIPE, AUGMENTED_SEED, AUGMENTED_CLIPS),
+            ("plain", PLAIN_RECIPE, PLAIN_SEED, PLAIN_CLIPS),
+        ):
+            sets[name] = rendered(Clips(kits, grooves, recipe, seed), count)
     return sets
