@@ -24,7 +24,7 @@ from drumsep.adaptation.strokes import (
     lags_until,
     place,
 )
-from drumsep.adaptation.velocities import with_heard_velocities
+from drumsep.adaptation.velocities import EXPONENT, TRUST, with_heard_velocities
 from drumsep.drums import DRUM_NAMES, DRUMS, STEMS, Drum
 from drumsep.errors import DrumsepError
 from drumsep.masking import filtered_stems
@@ -228,6 +228,20 @@ class TestUpdates:
         assert misfits[0] > 0.05
         torch.testing.assert_close(misfits[1:], torch.zeros(2), atol=1e-4, rtol=0)
 
+    def test_spectra_share_the_energy_of_what_they_explain(self, problem):
+        model = model_of(problem.hearing, problem.start)
+        energies = replace(problem, magnitudes=2 * model).energies(problem.start)
+        assert energies.shape == (2 * LAYERS * len(LAGS), len(model))
+        torch.testing.assert_close(energies.sum(0), (2 * model).square().sum(1))
+
+    def test_a_spectrum_that_is_alone_gets_all_energy(self, problem):
+        activations = problem.hearing.activations(problem.start.strengths)
+        energies = problem.energies(problem.start)
+        alone = (activations > 0).sum(0) == 1
+        assert alone.any()
+        powers = problem.magnitudes.square().sum(1)
+        torch.testing.assert_close(energies.sum(0)[alone], powers[alone])
+
     def test_what_all_frames_have_is_heard_as_any_values_are(self, problem):
         levels = torch.rand(2 * LAYERS * len(LAGS))
         torch.testing.assert_close(
@@ -399,6 +413,9 @@ class TestVelocities:
         assert all(hit.velocity == pytest.approx(0.8) for hit in heard.of(Drum.SNARE))
         found = np.array([hit.velocity for hit in heard.of(Drum.KICK)])
         assert found[1] > 0.8 > found[0] == pytest.approx(found[2])
+        told = strengths[kicks].numpy() ** EXPONENT
+        heard_alone = np.minimum(0.8 * told / told.mean(), 1)
+        assert found == pytest.approx(0.8 + TRUST * (heard_alone - 0.8))
 
     def test_silent_drums_keep_what_was_said(self, loop):
         result, _ = adapted(loop, loop_hits())

@@ -179,6 +179,12 @@ class Problem:
         heard = self.hearing.of_hits(spectra @ off.clamp_max_(FARTHEST_OFF).T)
         return heard / self.hearing.of_levels(spectra.sum(1)).clamp_min(TINY)
 
+    def energies(self, fit: Fit) -> Tensor:
+        """What of the powers falls to each spectrum of a model by its share in it: (K * L, T)."""
+        activations = self.hearing.activations(fit.strengths)
+        told = self._ratio(fit, activations).mul_(self.magnitudes)
+        return (fit.templates.flatten(0, 1) @ told.T).mul_(activations)
+
     def _ratio(self, fit: Fit, activations: Tensor) -> Tensor:
         """Magnitudes over model, (T, X)."""
         model = activations.T @ fit.templates.flatten(0, 1)

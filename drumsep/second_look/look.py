@@ -62,7 +62,7 @@ class Look:
         problem = self._listen(case, np.zeros(len(case.times), bool), scene, SETTLED_UPDATES)
         misfits = problem.misfits(self._fit).cpu().numpy()
         self._misfits = np.where(scene.inside, misfits, self._misfits)
-        loudness = self._attacks(case, scene).cpu().numpy()
+        loudness = self._attacks(problem, case).cpu().numpy()
         self._loudness = np.where(scene.inside, loudness, self._loudness)
 
     def _listen(self, case: Case, doubtful: Mask, scene: Scene, updates: int) -> Problem:
@@ -82,21 +82,20 @@ class Look:
         self._fit = replace(self._fit, strengths=found.where(inside, self._fit.strengths))
         return problem
 
-    def _attacks(self, case: Case, scene: Scene) -> Tensor:
+    def _attacks(self, problem: Problem, case: Case) -> Tensor:
         """How loud its stem is at each hit (N,): amplitudes, through masks of the model."""
-        spectra = self._fit.templates.flatten(0, 1)
-        activations = scene.hearing.activations(self._fit.strengths)
-        templates, lags = self._fit.templates.shape[:2]
+        energies = problem.energies(self._fit)
         drums = torch.tensor([drum.stem_index for drum in case.strokes.drums])
-        stems = drums.to(spectra.device).repeat_interleave(len(spectra) // len(drums))
-        parts = torch.stack(
-            [activations[stems == stem].T @ spectra[stems == stem] for stem in range(len(STEMS))]
-        )
-        masks = parts / parts.sum(0).clamp_min(TINY)
-        energies = torch.einsum("stb,tb->st", masks, scene.magnitudes.square())
-        early = torch.from_numpy((LAGS[:lags] >= 0) & (LAGS[:lags] <= ATTACK)).to(energies)
-        heard = energies[stems] * early.repeat(templates)[:, None]
-        return scene.hearing.of_hits(heard).sqrt_()
+        stems = drums.to(energies.device).repeat_interleave(len(energies) // len(drums))
+        of_stems = energies.new_zeros(len(STEMS), energies.shape[1])
+        of_stems.index_add_(0, stems, energies)
+        early = self._early(ATTACK).repeat(len(self._fit.templates))
+        return problem.hearing.of_hits(of_stems[stems] * early[:, None]).sqrt_()
+
+    def _early(self, last: float) -> Tensor:
+        """1 for lags of a template (L,) from a hit to so many frames after it, 0 for others."""
+        lags = LAGS[: self._fit.templates.shape[1]]
+        return torch.from_numpy((lags >= 0) & (lags <= last)).to(self._fit.templates)
 
     def velocities(self, case: Case) -> NDArray[np.float64]:
         """Of the candidates (H,), between what was said and what is heard in their scenes.
@@ -119,9 +118,7 @@ class Look:
         templates = self._fit.templates[..., bands]
         model = scene.hearing.activations(self._fit.strengths).T @ templates.flatten(0, 1)
         shares = scene.powers(bands, sides) / model.clamp_min(TINY)
-        lags = LAGS[: templates.shape[1]]
-        body = torch.from_numpy((lags >= 0) & (lags <= BODY)).to(templates)
-        sound = (templates * body[:, None]).flatten(0, 1)
+        sound = (templates * self._early(BODY)[:, None]).flatten(0, 1)
         chosen = torch.from_numpy(hits).to(templates.device)
         heard = [scene.hearing.spectra_of_hits(sound, each, chosen)[chosen] for each in shares]
         powers = torch.stack(heard, dim=1) * self._fit.strengths[chosen, None, None]
